@@ -1,0 +1,53 @@
+# make run    the exporter with real models: status page, metrics, canary loads
+# make test   all tests, with real Prometheus and Alertmanager
+# make lint   ruff and mypy --strict
+# Each sets up what it needs first. Variables: PYTHON=python3.12, LISTEN=:9877, TORCH_PIP_ARGS='...'
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+LISTEN ?= :9877
+
+help:                      ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+.venv/.exporter: pyproject.toml scripts/setup
+	@scripts/setup exporter
+	@touch $@
+
+.venv/.dev: pyproject.toml scripts/setup
+	@scripts/setup dev
+	@touch $@ .venv/.exporter
+
+.venv-models/.ready: pyproject.toml scripts/setup
+	@scripts/setup models
+	@touch $@
+
+.run/models/.ready: examples/make_models.py | .venv-models/.ready
+	@echo "building a small NLLB, a small Aya and a copy of MiniLM in .run/models" >&2
+	@.venv-models/bin/python examples/make_models.py .run/models
+	@touch $@
+
+run: .venv/.exporter .venv-models/.ready .run/models/.ready   ## start the exporter on three real models; Ctrl-C ends it
+	@exec .venv/bin/model-load-exporter serve --config.file examples/run.yml --web.listen-address $(LISTEN) \
+	    --spool.dir .run/spool --state.dir .run/state
+
+test: .venv/.dev .venv-models/.ready .run/models/.ready   ## set up and run every test
+	@scripts/setup tools
+	@.venv/bin/pytest $(PYTEST_ARGS)
+
+lint: .venv/.dev           ## ruff and mypy --strict
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+format: .venv/.dev         ## let ruff put the code into shape
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+dashboards: .venv/.dev     ## write dashboards/*.json from the code beside them
+	@.venv/bin/python dashboards/fleet.py
+
+clean:                     ## remove what make made: environments, models, state
+	rm -rf .venv .venv-models .run dist
+
+.PHONY: help run test lint format dashboards clean

@@ -1,0 +1,1 @@
+"""Witness of ML model loads, outside the process that loads."""
