@@ -1,0 +1,48 @@
+"""Every collector, a line each: its name is its file's, `--no-collector.NAME` switches it off."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from model_load_exporter.canary.standing import Standings
+from model_load_exporter.collectors.base import Collector
+from model_load_exporter.collectors.cache_disk import CacheDiskCollector
+from model_load_exporter.collectors.canary import CanaryCollector
+from model_load_exporter.collectors.holders import HoldersCollector
+from model_load_exporter.collectors.host import HostCollector
+from model_load_exporter.collectors.loads import LoadsCollector
+from model_load_exporter.collectors.oom import OomCollector
+from model_load_exporter.collectors.own import ConfigStatus, OwnCollector, ProcessMetrics
+from model_load_exporter.collectors.prediction import PredictionCollector
+from model_load_exporter.config import Config
+from model_load_exporter.loads import Loads
+from model_load_exporter.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What collectors may read. config: the configuration in force, which a reload replaces."""
+
+    loads: Loads
+    standings: Standings
+    recorder: Recorder
+    config_status: ConfigStatus
+    config: Callable[[], Config]
+    procfs: str
+
+
+COLLECTORS: dict[str, Callable[[Sources], Collector]] = {
+    "loads": lambda sources: LoadsCollector(sources.loads),
+    "holders": lambda sources: HoldersCollector(sources.loads),
+    "canary": lambda sources: CanaryCollector(sources.standings, lambda: {m.name: m for m in sources.config().models}),
+    "prediction": lambda sources: PredictionCollector(lambda: sources.config().models),
+    "host": lambda sources: HostCollector(sources.procfs),
+    "cache_disk": lambda sources: CacheDiskCollector(lambda: sources.config().cache_paths),
+    "oom": lambda sources: OomCollector(sources.recorder.oom_kills, readable=sources.recorder.evidence["kernel_log"]),
+    "exporter": lambda sources: OwnCollector(sources.recorder, sources.config_status),
+    "process": lambda _sources: ProcessMetrics(),
+}
+
+
+def collectors(sources: Sources, disabled: Collection[str] = ()) -> list[Collector]:
+    """The collectors that are switched on."""
+    return [make(sources) for name, make in COLLECTORS.items() if name not in disabled]

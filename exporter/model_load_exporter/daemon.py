@@ -1,0 +1,211 @@
+"""The daemon: puts the parts together, serves until a signal, and ends in good order."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import resource
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from model_load_exporter.canary.schedule import Schedule
+from model_load_exporter.canary.standing import Standings
+from model_load_exporter.collectors.own import ConfigStatus
+from model_load_exporter.collectors.registry import Sources, collectors
+from model_load_exporter.collectors.scrape import Scraper
+from model_load_exporter.config import Config, ConfigError, load_config, warnings
+from model_load_exporter.journal.line import READER_LOCK
+from model_load_exporter.journal.reader import create_spool, lock_spool
+from model_load_exporter.ledger import Ledger
+from model_load_exporter.loads import Loads
+from model_load_exporter.notify import notify
+from model_load_exporter.recorder import Recorder, kernel_log_cursor
+from model_load_exporter.version import VERSION
+from model_load_exporter.web.app import application
+from model_load_exporter.web.context import Context
+from model_load_exporter.witness.witness import Witness
+
+logger = logging.getLogger(__name__)
+
+_SHUTDOWN_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `serve` was told on its command line."""
+
+    config_file: str | None
+    listen: Sequence[str]
+    spool: str
+    state: str
+    procfs: str = "/proc"
+    sysfs: str = "/sys"
+    evidence_disabled: Sequence[str] = ()
+    collectors_disabled: Sequence[str] = ()
+
+
+class StartError(Exception):
+    """The daemon cannot start; the message is one line that says what to do."""
+
+
+class Daemon:
+    """One exporter: spool, recorder, canary and HTTP side of one host."""
+
+    def __init__(self, options: Options) -> None:
+        """Opens all it needs. Raises StartError, ConfigError, SpoolError, LedgerError."""
+        self.options = options
+        self.config = load_config(options.config_file) if options.config_file else Config()
+        self.status = ConfigStatus(success_time=time.time())
+        for line in warnings(self.config):
+            logger.warning("%s", line)
+        _raise_file_limit()
+        create_spool(options.spool)
+        last_alive = _modified(f"{options.spool}/{READER_LOCK}")
+        self._lock = lock_spool(options.spool)
+        self.ledger = Ledger.open(options.state)
+        if self.ledger.set_aside:
+            logger.error(
+                "the ledger was damaged: it is kept as %s, and counting begins anew in %s",
+                self.ledger.set_aside, self.ledger.path,
+            )  # fmt: skip
+        self.loads = Loads(self.config, self.ledger)
+        witness = Witness(options.procfs, options.sysfs, options.evidence_disabled, kernel_log_cursor(self.ledger))
+        self.recorder = Recorder(options.spool, self.loads, self.ledger, witness, options.procfs, last_alive)
+        self.recorder.beat_on(self._lock)
+        self.standings = Standings(self.ledger)
+        self.standings.configure(_with_canary(self.config))
+        self.schedule = Schedule(self.standings, self.recorder, options.spool, options.procfs, options.sysfs)
+        sources = Sources(self.loads, self.standings, self.recorder, self.status, lambda: self.config, options.procfs)
+        self.scraper = Scraper(collectors(sources, options.collectors_disabled))
+        self._reloading = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Serves until SIGTERM or SIGINT. Raises StartError when an address cannot be had."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        tasks: set[asyncio.Task[str]] = set()
+        loop.add_signal_handler(signal.SIGHUP, lambda: tasks.add(asyncio.create_task(self.reload())))
+
+        context = Context(
+            self.loads, self.recorder, self.standings, self.schedule, self.scraper, self.status,
+            self.options.config_file, self.options.state, VERSION, self.reload,
+        )  # fmt: skip
+        runner = web.AppRunner(application(context), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        try:
+            addresses = await _listen(runner, self.options.listen)
+            self.recorder.start()
+            self.schedule.apply_config(self.config)
+            for address in addresses:
+                logger.info("listening on %s: status page at %s/, series at %s/metrics", address, address, address)
+            await self._announce()
+            await stop.wait()
+            logger.info("stopping")
+            notify("STOPPING=1")
+        finally:
+            await self.schedule.stop()
+            await runner.cleanup()
+            if self.recorder.is_alive():
+                await asyncio.to_thread(self.recorder.stop)
+            else:
+                self.ledger.close()
+            os.close(self._lock)
+
+    async def reload(self) -> str:
+        """Reads the config file again. '' when it is in force; else what is wrong, and nothing has changed."""
+        async with self._reloading:
+            if self.options.config_file is None:
+                return "there is no config file to read: start with --config.file"
+            notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+            try:
+                config = await asyncio.to_thread(load_config, self.options.config_file)
+            except ConfigError as error:
+                self.status.successful, self.status.message = False, str(error)
+                for line in str(error).splitlines():
+                    logger.error("reload: %s", line)
+                logger.error("reload: the configuration in force stays")
+                return str(error)
+            finally:
+                notify("READY=1")
+            await self._apply(config)
+            self.status.successful, self.status.message, self.status.success_time = True, "", time.time()
+            for line in warnings(config):
+                logger.warning("%s", line)
+            logger.info("reloaded %s", self.options.config_file)
+            return ""
+
+    async def _apply(self, config: Config) -> None:
+        """Hands the configuration to the recorder's thread, which owns the ledger, and then to the rest."""
+        applied = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def apply() -> None:
+            with self.loads.lock:
+                self.loads.apply_config(config)
+            self.standings.configure(_with_canary(config))
+            loop.call_soon_threadsafe(applied.set)
+
+        self.recorder.submit(apply)
+        await applied.wait()
+        self.config = config
+        self.schedule.apply_config(config)
+
+    async def _announce(self) -> None:
+        """Tells systemd when what was in the spool is on record."""
+        while not self.recorder.caught_up.is_set() and self.recorder.is_alive():
+            await asyncio.sleep(0.01)
+        notify("READY=1")
+
+
+async def _listen(runner: web.AppRunner, addresses: Sequence[str]) -> list[str]:
+    """Opens every address and answers them as URLs. Raises StartError."""
+    urls: list[str] = []
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        try:
+            site = web.TCPSite(runner, host or None, int(port), backlog=128)
+            await site.start()
+        except ValueError:
+            raise StartError(f"--web.listen-address {address}: write HOST:PORT or :PORT") from None
+        except OSError as error:
+            hint = (
+                "end the other program, or name another address"
+                if error.errno == errno.EADDRINUSE
+                else "name another address"
+            )
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise StartError(f"cannot listen on {address}: {reason}; {hint}: --web.listen-address") from None
+        urls.append(f"http://{host or 'localhost'}:{_port(runner, int(port), len(urls))}")
+    return urls
+
+
+def _port(runner: web.AppRunner, asked: int, index: int) -> int:
+    """The port that was opened: the one asked for, or the free one that was found for 0."""
+    return asked or int(runner.addresses[index][1])
+
+
+def _with_canary(config: Config) -> set[str]:
+    return {model.name for model in config.models if model.canary is not None}
+
+
+def _modified(path: str) -> float:
+    with contextlib.suppress(OSError):
+        return os.stat(path).st_mtime
+    return 0.0
+
+
+def _raise_file_limit() -> None:
+    """Every open load and every process that holds a model costs two descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,82 @@
+"""What one process holds loaded now, as a pure state machine over the events of its holder file.
+
+A model is held from `hold` to `unhold`, to `exit`, or to the process's death. A later hold of the same model in the
+same process replaces the earlier: the process loaded it again.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_HELD = 256
+"""Models that one process may hold at once; more are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The process holds a model. Every line carries the process's identity, so that a file can start with any.
+
+    anonymous: growth of the process's anonymous memory over the load, bytes. mapped: model files mapped at the load's
+    end as (file's identity on this host, bytes). gpu: bytes by GPU index.
+    """
+
+    id: str
+    time: float
+    model: str
+    pid: int
+    boot_id: str
+    target: str = ""
+    path: str | None = None
+    repo: str | None = None
+    replaces: str | None = None
+    pid_namespace: int | None = None
+    anonymous: int = 0
+    mapped: tuple[tuple[str, int], ...] = ()
+    gpu: tuple[tuple[str, int], ...] = ()
+    format: str = ""
+    version: str = ""
+    dtype: str = ""
+    revision: str = ""
+    runtime: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unhold:
+    """The process let a model go."""
+
+    time: float
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The process ends in good order, or its holder file goes on in the file `moved`."""
+
+    time: float
+    moved: str | None = None
+
+
+HoldingEvent = Hold | Unhold | Exit
+
+
+@dataclass(slots=True)
+class Holding:
+    """The models that one process holds, by the name that the process gave."""
+
+    first: Hold
+    held: dict[str, Hold] = field(default_factory=dict)
+    exited: bool = False
+    moved: str | None = None
+
+    def __post_init__(self) -> None:
+        self.held[self.first.model] = self.first
+
+    def apply(self, event: HoldingEvent) -> None:
+        """Takes the next event of the holder file."""
+        if isinstance(event, Hold):
+            if len(self.held) < MAX_HELD or event.model in self.held:
+                self.held[event.model] = event
+        elif isinstance(event, Unhold):
+            self.held.pop(event.model, None)
+        else:
+            self.exited = True
+            self.moved = event.moved

@@ -1,0 +1,1 @@
+"""What a service imports: standard library only, and nothing here may break or slow a load."""

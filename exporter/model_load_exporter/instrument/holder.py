@@ -1,0 +1,114 @@
+"""The process's holder file: which models it holds now, told for as long as it lives.
+
+One file for all models of the process, made when the first is held. A forked child starts without one: what it
+inherited is the parent's.
+"""
+
+import atexit
+import os
+import threading
+from collections import deque
+from typing import Any
+
+from model_load_exporter.journal.line import VERSION
+from model_load_exporter.journal.process import identity
+from model_load_exporter.journal.spool import SpoolError, find_spool
+from model_load_exporter.journal.writer import JournalFile, stamp
+
+ROTATE_AT = 64 * 1024
+"""Bytes after which the holder file goes on in a new one: it lives as long as the process does."""
+
+
+class Holder:
+    """The models that this process holds, and the file that says so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._file: JournalFile | None = None
+        self._held: dict[str, dict[str, Any]] = {}
+        # A finaliser may run inside any line of any thread, this class's own included: it only leaves a note here.
+        self._finalised: deque[tuple[str, str]] = deque()
+
+    def hold(self, model: str, details: dict[str, Any]) -> bool:
+        """The process holds `model` from now on; replaces an earlier hold of it. False where it cannot be told."""
+        with self._lock:
+            self._release_finalised()
+            self._held[model] = details
+            return self._tell({**stamp("hold"), **identity(), "model": model, **details})
+
+    def unhold(self, model: str, token: str | None = None) -> None:
+        """The process let `model` go. With a token, only if the hold is still the one that carries it."""
+        with self._lock:
+            self._release_finalised()
+            self._unhold(model, token)
+
+    def note_finalised(self, model: str, token: str) -> None:
+        """For finalisers: lets `model` go now if nobody is at work here, else with the next call."""
+        self._finalised.append((model, token))
+        if self._lock.acquire(blocking=False):
+            try:
+                self._release_finalised()
+            finally:
+                self._lock.release()
+
+    def exit(self) -> None:
+        """The process ends in good order."""
+        with self._lock:
+            if self._file is not None:
+                self._file.write(stamp("exit"))
+                self._file.close()
+                self._file = None
+
+    def forget(self) -> None:
+        """In a forked child: another process holds all of it."""
+        self.__init__()  # type: ignore[misc]  # a fresh lock too: the parent's may have been held by another thread
+
+    def _release_finalised(self) -> None:
+        while self._finalised:
+            self._unhold(*self._finalised.popleft())
+
+    def _unhold(self, model: str, token: str | None) -> None:
+        held = self._held.get(model)
+        if held is None or (token is not None and held.get("attempt") != token):
+            return
+        del self._held[model]
+        if self._file is not None:
+            self._file.write({**stamp("unhold"), "model": model})
+
+    def _tell(self, event: dict[str, Any]) -> bool:
+        try:
+            if self._file is None:
+                self._file = JournalFile.create(find_spool(), event, _new_id())
+                return True
+            if self._file.written > ROTATE_AT:
+                self._rotate()
+                return True
+            return self._file.write({**event, "v": VERSION, "id": self._file.id})
+        except (OSError, ValueError, SpoolError):
+            return False
+
+    def _rotate(self) -> None:
+        """Goes on in a new file, which is there before the old one says so: at no time does nothing hold."""
+        old = self._file
+        assert old is not None  # noqa: S101 - the caller looked
+        events = [
+            {**stamp("hold"), **identity(), "v": VERSION, "model": model, **details, "replaces": old.id}
+            for model, details in self._held.items()
+        ]
+        new = JournalFile.create(find_spool(), events[0], _new_id())
+        for event in events[1:]:
+            new.write({**event, "id": new.id})
+        old.write({**stamp("exit"), "moved": new.id})
+        old.close()
+        self._file = new
+
+
+def _new_id() -> str:
+    return f"h-{os.urandom(16).hex()}"
+
+
+holder = Holder()
+"""This process's holder."""
+
+atexit.register(holder.exit)
+os.register_at_fork(after_in_child=holder.forget)

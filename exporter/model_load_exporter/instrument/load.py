@@ -1,0 +1,215 @@
+"""Load: one load of a model by this process, as it is told to the journal while it happens."""
+
+import contextlib
+import logging
+import os
+import weakref
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from model_load_exporter.instrument import memory
+from model_load_exporter.instrument.holder import holder
+from model_load_exporter.journal.process import identity, runtime
+from model_load_exporter.journal.spool import SpoolError, find_spool
+from model_load_exporter.journal.writer import JournalFile, stamp
+
+T = TypeVar("T")
+
+logger = logging.getLogger("model_load_exporter")
+
+PARENT = "MODEL_LOAD_EXPORTER_PARENT"
+"""Exported while a load is open: what a child process loads of the same model belongs to that load."""
+
+_warned = False
+
+
+class Load:
+    """A load in progress. Made by `track_load`; `stage`, `holds` and `witnessed` are what a service uses.
+
+    No method raises on account of the journal. In a forked child the inherited load does nothing.
+    """
+
+    def __init__(self, model: str, *, target: str = "", path: str | None = None, repo: str | None = None) -> None:
+        self.model = model
+        self.target = target
+        self.path = path
+        self.repo = repo
+        self.id = f"a-{os.urandom(16).hex()}"
+        self._pid = os.getpid()
+        self._file: JournalFile | None = None
+        self._held_objects = 0
+        self._rss, self._anonymous = memory.resident()
+        self._highest = memory.highest_resident()
+        self._gpu = memory.gpu_allocated()
+        self._parent_before: str | None = None
+
+    @property
+    def witnessed(self) -> bool:
+        """True while the journal takes what this load tells. False: no spool, a full disk, an unsafe file system."""
+        return self._file is not None and self._file.open
+
+    def begin(self) -> None:
+        """Opens the journal file, or warns once in the life of the process that nobody witnesses its loads."""
+        event: dict[str, Any] = {
+            **stamp("begin"),
+            **identity(),
+            "model": self.model,
+            "kind": "service",
+            "target": self.target or None,
+            "path": os.path.abspath(self.path) if self.path else None,
+            "repo": self.repo,
+            "parent": os.environ.get(PARENT) or None,
+            "group": _group(),
+            "rank": os.environ.get("RANK"),
+            "runtime": runtime(),
+        }
+        try:
+            self._file = JournalFile.create(
+                find_spool(), {key: value for key, value in event.items() if value is not None}, self.id
+            )
+        except (OSError, ValueError, SpoolError) as error:
+            _warn_once(error)
+        self._parent_before = os.environ.get(PARENT)
+        os.environ[PARENT] = self.id
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """One stage of the load: download, config, tokenizer, weights, device, pipeline, warmup, inference, other."""
+        self._tell({**stamp("stage_begin"), "stage": name})
+        try:
+            yield
+        except BaseException:
+            self._end_stage(name, failed=True)
+            raise
+        self._end_stage(name, failed=False)
+
+    def holds(self, obj: T) -> T:
+        """Says that `obj` is (part of) the loaded model, and returns it: the model is held until the last such object
+        is finalised. An object that takes no weak reference is held until `unloaded(model)` or the process's end.
+        """
+        with contextlib.suppress(Exception):
+            finaliser = weakref.finalize(obj, self._let_go)
+            finaliser.atexit = False
+            self._held_objects += 1
+        return obj
+
+    def end(self, error: BaseException | None) -> None:
+        """Tells the outcome: loaded without an error, else cancelled or failed with the reason that the error has."""
+        if os.getpid() != self._pid:
+            return
+        self._restore_parent()
+        event = stamp("end")
+        event.update(self._peaks())
+        if error is None:
+            event["outcome"] = "loaded"
+        else:
+            event.update(_outcome_of(error, self.path))
+        self._tell(event)
+        if self._file is not None:
+            if error is None:
+                holder.hold(self.model, self._details())
+            self._file.close()
+
+    def _end_stage(self, name: str, *, failed: bool) -> None:
+        rss, anonymous = memory.resident()
+        event = {**stamp("stage_end"), "stage": name, "rss": rss, "anonymous": anonymous}
+        if failed:
+            event["failed"] = True
+        self._tell(event)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write(event)
+
+    def _peaks(self) -> dict[str, int | None]:
+        """Peak resident size where this load made it: the kernel's high-water mark counts only if it rose."""
+        rss, anonymous = memory.resident()
+        highest = memory.highest_resident()
+        risen = highest is not None and self._highest is not None and highest > self._highest
+        return {"peak_rss": highest if risen else rss, "peak_anonymous": anonymous}
+
+    def _details(self) -> dict[str, Any]:
+        _, anonymous = memory.resident()
+        gpu = memory.gpu_allocated()
+        return {
+            "attempt": self.id,
+            "target": self.target,
+            "path": self.path,
+            "repo": self.repo,
+            "anonymous": max(0, (anonymous or 0) - (self._anonymous or 0)),
+            "mapped": memory.mapped_files(self.path),
+            "runtime": runtime(),
+            "gpu": [[index, max(0, size - self._gpu.get(index, 0))] for index, size in gpu.items()],
+        }
+
+    def _let_go(self) -> None:
+        self._held_objects -= 1
+        if self._held_objects <= 0 and os.getpid() == self._pid:
+            holder.note_finalised(self.model, self.id)
+
+    def _restore_parent(self) -> None:
+        if os.environ.get(PARENT) != self.id:
+            return
+        if self._parent_before is None:
+            del os.environ[PARENT]
+        else:
+            os.environ[PARENT] = self._parent_before
+
+
+class NestedLoad:
+    """A load at or below the path of an open one: a stage of that one, and its own stages are that one's too."""
+
+    def __init__(self, outer: Load) -> None:
+        self._outer = outer
+        self._stage: contextlib.AbstractContextManager[None] | None = None
+
+    @property
+    def witnessed(self) -> bool:
+        """As the outer load has it."""
+        return self._outer.witnessed
+
+    def begin(self) -> None:
+        """Begins a stage of the outer load."""
+        self._stage = self._outer.stage("other")
+        self._stage.__enter__()
+
+    def stage(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """One stage, told as the outer load's."""
+        return self._outer.stage(name)
+
+    def holds(self, obj: T) -> T:
+        """As the outer load does."""
+        return self._outer.holds(obj)
+
+    def end(self, error: BaseException | None) -> None:
+        """Ends the stage; whether the outer load fails is for the outer load to say."""
+        if self._stage is not None:
+            with contextlib.suppress(BaseException):
+                self._stage.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+
+
+def _outcome_of(error: BaseException, path: str | None) -> dict[str, str]:
+    """Outcome, reason and message of a load that an exception ended."""
+    try:
+        # Here and not above: a load that succeeds never pays for it.
+        from model_load_exporter.classify.exceptions import classify_exception, is_cancellation
+
+        if is_cancellation(error):
+            return {"outcome": "cancelled"}
+        found = classify_exception(error, path)
+        return {"outcome": "failed", "reason": found.reason, "message": found.message}
+    except BaseException:
+        return {"outcome": "failed", "reason": "unknown", "message": type(error).__name__}
+
+
+def _group() -> str | None:
+    """The ranks of one torchrun start are one group; an elastic restart of them is a new load."""
+    run = os.environ.get("TORCHELASTIC_RUN_ID")
+    return f"{run}.{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}" if run else None
+
+
+def _warn_once(error: Exception) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        logger.warning("model loads of this process are not witnessed: %s", error)

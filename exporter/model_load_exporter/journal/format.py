@@ -1,0 +1,249 @@
+"""Journal format 1: bytes to events. docs/JOURNAL.md says the same for writers in any language.
+
+One JSON object a line, one write a line, at most 4096 bytes with its newline. Whatever cannot be taken raises
+JournalError with a cause of a closed set, which the daemon counts; nothing here trusts a length, a type or a number.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from model_load_exporter.attempt import OUTCOMES, Begin, End, Event, StageBegin, StageEnd
+from model_load_exporter.holding import Exit, Hold, HoldingEvent, Unhold
+from model_load_exporter.journal.line import ID, MAX_LINE, VERSION
+
+CAUSES = (
+    "bad_json",
+    "bad_event",
+    "oversized",
+    "torn",
+    "unknown_version",
+    "foreign_file",
+    "too_large",
+    "unreadable",
+    "lost",
+)
+"""Why a line, or a file, was not taken (label `cause` of model_load_exporter_journal_errors_total)."""
+
+_TEXT_LIMIT = 500
+
+
+class JournalError(ValueError):
+    """A line or file that cannot be taken; `cause` is one of CAUSES."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+def decode(line: bytes) -> Event | HoldingEvent | None:
+    """One line to its event; None for an event of a kind that this version does not know.
+
+    Raises JournalError: `oversized`, `bad_json`, `bad_event`, `unknown_version`.
+    """
+    if len(line) > MAX_LINE:
+        raise JournalError("oversized", f"a line of {len(line)} bytes; {MAX_LINE} is the limit")
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise JournalError("bad_json", f"not a JSON object: {error}") from None
+    if not isinstance(data, dict):
+        raise JournalError("bad_json", "not a JSON object")
+    version = data.get("v", VERSION)
+    if version != VERSION:
+        raise JournalError("unknown_version", f"format version {str(version)[:20]}; this reader knows {VERSION}")
+    parse = _PARSERS.get(_text(data, "event", 40))
+    try:
+        return parse(data) if parse is not None else None
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise JournalError("bad_event", f"{data.get('event')}: {error}") from None
+
+
+def _text(data: dict[str, Any], key: str, limit: int = _TEXT_LIMIT) -> str:
+    value = data.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise JournalError("bad_event", f"{key} is not text")
+    return value[:limit].encode("utf-8", "replace").decode()
+
+
+def _name(data: dict[str, Any], key: str) -> str:
+    text = _text(data, key, 200)
+    if not text.strip():
+        raise ValueError(f"{key} is missing")
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _label(data: dict[str, Any], key: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in _text(data, key, 200))
+
+
+def _number(value: object, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{key} is not a number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{key} is not finite")
+    return number
+
+
+def _time(data: dict[str, Any]) -> float:
+    time = _number(data.get("time"), "time")
+    if not 0 <= time < 1e11:
+        raise ValueError("time is not in unix seconds")
+    return time
+
+
+def _bytes(data: dict[str, Any], key: str) -> int | None:
+    value = data.get(key)
+    if value is None:
+        return None
+    number = _number(value, key)
+    if not 0 <= number < 2**60:
+        raise ValueError(f"{key} is not a number of bytes")
+    return int(number)
+
+
+def _monotonic(data: dict[str, Any]) -> float | None:
+    value = data.get("monotonic")
+    return None if value is None else _number(value, "monotonic")
+
+
+def _int(data: dict[str, Any], key: str) -> int | None:
+    value = data.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
+        raise ValueError(f"{key} is not a number")
+    return value
+
+
+def _id(data: dict[str, Any], key: str = "id") -> str:
+    value = _text(data, key)
+    if not ID.match(value):
+        raise ValueError(f"{key} is not of the form [A-Za-z0-9-]{{1,64}}")
+    return value
+
+
+def _optional_id(data: dict[str, Any], key: str) -> str | None:
+    return _id(data, key) if data.get(key) is not None else None
+
+
+def _pid(data: dict[str, Any]) -> int:
+    pid = _int(data, "pid")
+    if pid is None or pid >= 2**31:
+        raise ValueError("pid is missing")
+    return pid
+
+
+def _begin(data: dict[str, Any]) -> Begin:
+    if "v" not in data:
+        raise JournalError("unknown_version", "begin has no format version")
+    kind = _text(data, "kind")
+    if kind not in ("service", "canary"):
+        raise ValueError("kind is neither service nor canary")
+    runtime = data.get("runtime")
+    return Begin(
+        id=_id(data),
+        time=_time(data),
+        model=_name(data, "model"),
+        kind=kind,
+        pid=_pid(data),
+        boot_id=_text(data, "boot_id", 64),
+        target=_label(data, "target"),
+        path=_text(data, "path", 4096) or None,
+        repo=_text(data, "repo") or None,
+        group=_text(data, "group") or None,
+        rank=str(data["rank"])[:40] if data.get("rank") is not None else None,
+        parent=_optional_id(data, "parent"),
+        pid_namespace=_int(data, "pid_namespace"),
+        monotonic=_monotonic(data),
+        runtime=runtime if isinstance(runtime, dict) else {},
+    )
+
+
+def _stage_begin(data: dict[str, Any]) -> StageBegin:
+    return StageBegin(_time(data), _name(data, "stage"), _monotonic(data))
+
+
+def _stage_end(data: dict[str, Any]) -> StageEnd:
+    return StageEnd(
+        _time(data),
+        _name(data, "stage"),
+        _bytes(data, "rss"),
+        _bytes(data, "anonymous"),
+        data.get("failed") is True,
+        _monotonic(data),
+    )
+
+
+def _end(data: dict[str, Any]) -> End:
+    outcome = _text(data, "outcome")
+    if outcome not in OUTCOMES:
+        raise ValueError(f"outcome is none of {', '.join(OUTCOMES)}")
+    return End(
+        time=_time(data),
+        outcome=outcome,
+        reason=_text(data, "reason") or None,
+        message=_text(data, "message", 2000),
+        peak_rss=_bytes(data, "peak_rss"),
+        peak_anonymous=_bytes(data, "peak_anonymous"),
+        monotonic=_monotonic(data),
+    )
+
+
+def _hold(data: dict[str, Any]) -> Hold:
+    if "v" not in data:
+        raise JournalError("unknown_version", "hold has no format version")
+    runtime = data.get("runtime")
+    return Hold(
+        id=_id(data),
+        time=_time(data),
+        model=_name(data, "model"),
+        pid=_pid(data),
+        boot_id=_text(data, "boot_id", 64),
+        target=_label(data, "target"),
+        path=_text(data, "path", 4096) or None,
+        repo=_text(data, "repo") or None,
+        replaces=_optional_id(data, "replaces"),
+        pid_namespace=_int(data, "pid_namespace"),
+        anonymous=_bytes(data, "anonymous") or 0,
+        mapped=_pairs(data, "mapped"),
+        gpu=_pairs(data, "gpu"),
+        format=_label(data, "format")[:40],
+        version=_label(data, "version")[:100],
+        dtype=_label(data, "dtype")[:40],
+        revision=_label(data, "revision")[:100],
+        runtime=runtime if isinstance(runtime, dict) else {},
+    )
+
+
+def _pairs(data: dict[str, Any], key: str) -> tuple[tuple[str, int], ...]:
+    """`[["NAME", BYTES], ...]`, at most 128 of them."""
+    rows = data.get(key)
+    if rows is None:
+        return ()
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 2 for row in rows):
+        raise TypeError(f"{key} is not a list of pairs")
+    return tuple((str(name)[:64], _bytes({key: size}, key) or 0) for name, size in rows[:128])
+
+
+def _unhold(data: dict[str, Any]) -> Unhold:
+    return Unhold(_time(data), _name(data, "model"))
+
+
+def _exit(data: dict[str, Any]) -> Exit:
+    return Exit(_time(data), _optional_id(data, "moved"))
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Event | HoldingEvent]] = {
+    "begin": _begin,
+    "stage_begin": _stage_begin,
+    "stage_end": _stage_end,
+    "end": _end,
+    "hold": _hold,
+    "unhold": _unhold,
+    "exit": _exit,
+}

@@ -1,0 +1,31 @@
+"""What writers and readers of the journal share: names, limits and the form of one line."""
+
+import json
+import re
+from typing import Any
+
+VERSION = 1
+MAX_LINE = 4096
+"""Bytes of one line, its newline included: one write of this size to a local file is not torn by another writer."""
+
+SUFFIX = ".jsonl"
+READER_LOCK = "reader.lock"
+SETTINGS = "spool.json"
+
+ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+
+
+def encode(event: dict[str, Any]) -> bytes:
+    """One event to its line, newline included; its longest texts and lists are cut until it fits in MAX_LINE bytes.
+
+    Raises ValueError where even that does not help.
+    """
+    line = json.dumps(event, separators=(",", ":"), default=str).encode() + b"\n"
+    limit = 2048
+    while len(line) > MAX_LINE:
+        if limit < 16:
+            raise ValueError("an event does not fit in a line")
+        event = {key: value[:limit] if isinstance(value, (str, list)) else value for key, value in event.items()}
+        line = json.dumps(event, separators=(",", ":"), default=str).encode() + b"\n"
+        limit //= 2
+    return line
