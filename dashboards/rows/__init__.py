@@ -1,0 +1,1 @@
+"""The dashboard's rows, top to bottom; one module is one row and has `panels()`."""

@@ -1,0 +1,63 @@
+"""The metrics that the dashboard may use, with their labels, as the contract names them.
+
+Written out here on purpose: a list taken from the exporter's code would change together with a mistake in it.
+"""
+
+LOAD = frozenset({"target", "model"})
+MODEL = frozenset({"model"})
+NONE: frozenset[str] = frozenset()
+
+CONTRACT: dict[str, frozenset[str]] = {
+    "up": NONE,
+    "model_load_attempts_total": LOAD,
+    "model_load_cancelled_total": LOAD,
+    "model_load_retries_total": LOAD,
+    "model_load_failures_total": LOAD | {"reason"},
+    "model_load_duration_seconds": LOAD,
+    "model_load_last_duration_seconds": LOAD,
+    "model_load_success_duration_seconds_bucket": LOAD | {"le"},
+    "model_load_success_duration_seconds_sum": LOAD,
+    "model_load_success_duration_seconds_count": LOAD,
+    "model_load_stage_duration_seconds_sum": LOAD | {"stage"},
+    "model_load_stage_duration_seconds_count": LOAD | {"stage"},
+    "model_load_in_progress": LOAD,
+    "model_load_started_timestamp_seconds": LOAD,
+    "model_load_progress_timestamp_seconds": LOAD | {"stage"},
+    "model_load_success_timestamp_seconds": LOAD,
+    "model_load_failure_timestamp_seconds": LOAD | {"reason", "stage"},
+    "model_load_peak_rss_bytes": LOAD,
+    "model_load_peak_anonymous_bytes": LOAD,
+    "model_loaded": LOAD,
+    "model_loaded_required": LOAD,
+    "model_memory_usage_bytes": LOAD,
+    "model_memory_predicted_bytes": MODEL,
+    "model_load_duration_threshold_seconds": LOAD,
+    "model_memory_threshold_bytes": LOAD,
+    "model_canary_success": MODEL,
+    "model_canary_attempts_total": MODEL,
+    "model_canary_failures_total": MODEL | {"reason"},
+    "model_canary_duration_seconds": MODEL,
+    "model_canary_stage_duration_seconds": MODEL | {"stage"},
+    "model_canary_peak_rss_bytes": MODEL,
+    "model_canary_peak_anonymous_bytes": MODEL,
+    "model_canary_last_run_timestamp_seconds": MODEL,
+    "model_canary_interval_seconds": MODEL,
+    "model_canary_skipped_total": MODEL | {"cause"},
+    "model_canary_output_match": MODEL,
+    "model_canary_in_progress": MODEL,
+    "model_host_memory_size_bytes": NONE,
+    "model_host_memory_available_bytes": NONE,
+    "model_host_memory_pressure_waiting_seconds_total": NONE,
+    "model_host_oom_kills_total": frozenset({"scope"}),
+    "model_host_cache_disk_size_bytes": frozenset({"mountpoint"}),
+    "model_host_cache_disk_available_bytes": frozenset({"mountpoint"}),
+    "model_load_exporter_build_info": frozenset({"version", "python"}),
+    "model_load_exporter_collector_success": frozenset({"collector"}),
+    "model_load_exporter_collector_duration_seconds": frozenset({"collector"}),
+    "model_load_exporter_evidence_available": frozenset({"source"}),
+    "model_load_exporter_config_last_reload_successful": NONE,
+    "model_load_exporter_config_last_reload_success_timestamp_seconds": NONE,
+    "model_load_exporter_journal_events_total": NONE,
+    "model_load_exporter_journal_errors_total": frozenset({"cause"}),
+    "model_load_exporter_spool_bytes": NONE,
+}
