@@ -19,6 +19,7 @@ from model_load_exporter.collectors.own import ConfigStatus
 from model_load_exporter.collectors.registry import Sources, collectors
 from model_load_exporter.collectors.scrape import Scraper
 from model_load_exporter.config import Config, ConfigError, load_config, warnings
+from model_load_exporter.identity import ModelIndex
 from model_load_exporter.journal.line import READER_LOCK
 from model_load_exporter.journal.reader import create_spool, lock_spool
 from model_load_exporter.ledger import Ledger
@@ -136,19 +137,20 @@ class Daemon:
                 notify("READY=1")
             await self._apply(config)
             self.status.successful, self.status.message, self.status.success_time = True, "", time.time()
-            for line in warnings(config):
+            for line in await asyncio.to_thread(warnings, config):
                 logger.warning("%s", line)
             logger.info("reloaded %s", self.options.config_file)
             return ""
 
     async def _apply(self, config: Config) -> None:
         """Hands the configuration to the recorder's thread, which owns the ledger, and then to the rest."""
+        index = await asyncio.to_thread(ModelIndex, config)
         applied = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def apply() -> None:
             with self.loads.lock:
-                self.loads.apply_config(config)
+                self.loads.apply_config(config, index)
             self.standings.configure(_with_canary(config))
             loop.call_soon_threadsafe(applied.set)
 

@@ -66,15 +66,18 @@ class Loads:
         self._groups = Groups()
         self._configured: set[Key] = set()
         self._restore()
-        self.apply_config(config)
+        self.apply_config(config, ModelIndex(config))
 
     # -- what is known ------------------------------------------------------------------------------------------
 
-    def apply_config(self, config: Config) -> None:
-        """Takes a configuration, the first or a new one. A model that it dropped leaves when nothing holds it."""
+    def apply_config(self, config: Config, index: ModelIndex) -> None:
+        """Takes a configuration, the first or a new one. A model that it dropped leaves when nothing holds it.
+
+        index: made of it by the caller: it looks where the paths' links lead, and a dead mount must not hold the lock.
+        """
         before = self._configured
         self.config = config
-        self._index = ModelIndex(config)
+        self._index = index
         self._models: dict[str, Model] = {model.name: model for model in config.models}
         self._configured = set()
         served = {(service.target, model) for service in config.services for model in service.models}

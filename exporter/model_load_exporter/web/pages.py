@@ -27,9 +27,13 @@ def render(template: str, **values: Any) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration for a person: 0.42 s, 12.3 s, 3 min 20 s, 2 h 5 min."""
+    """A duration for a person: 0.4 ms, 42 ms, 1.27 s, 12.3 s, 3 min 20 s, 2 h 5 min."""
     if value is None:
         return "-"
+    if value < 0.01:
+        return f"{value * 1000:.1f} ms"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
     if value < 10:
         return f"{value:.2f} s"
     if value < 60:
@@ -45,4 +49,5 @@ def ago(when: float | None) -> str:
     """A time for a person: `3 min 20 s ago`; `never` for 0 and None."""
     if not when:
         return "never"
-    return f"{seconds(max(0.0, round(time.time() - when)))} ago".replace(".00 s", " s").replace(".0 s", " s")
+    passed = max(0, round(time.time() - when))
+    return f"{passed} s ago" if passed < 60 else f"{seconds(passed)} ago"
