@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Hashable, Iterable
 from itertools import accumulate
-from typing import cast
+from typing import Any, cast
 
 from prometheus_client import Metric
 
@@ -59,6 +59,7 @@ class LoadsCollector:
             tally = self._loads.tallies[key]
             running = [load for load in self._loads.open.values() if load.key == key]
             limits = self._loads.thresholds(key)
+            held = [held.hold.runtime for rows in self._loads.held.values() for held in rows if held.key == key]
             return [
                 *_counters(tally, labels),
                 *_durations(tally, running, labels, self._clock()),
@@ -70,7 +71,7 @@ class LoadsCollector:
                 _one(gauge(
                     "model_memory_threshold_bytes", "Most memory that a loaded model may take; the alert's limit."
                 ), labels, limits.memory_bytes),
-                *_pods(running, labels),
+                pod_info(labels, [*held, *(load.attempt.begin.runtime for load in running)]),
             ]  # fmt: skip
 
 
@@ -152,11 +153,7 @@ def _memory(tally: Tally, labels: Labels) -> list[Metric]:
     ]  # fmt: skip
 
 
-def _pods(running: list[OpenLoad], labels: Labels) -> list[Metric]:
-    return [pod_info(labels, [load.attempt.begin.runtime for load in running])]
-
-
-def pod_info(labels: Labels, runtimes: list[dict[str, object]]) -> Metric:
+def pod_info(labels: Labels, runtimes: list[dict[str, Any]]) -> Metric:
     """model_load_pod_info of the processes that tell a pod; a family without samples elsewhere."""
     metric = gauge("model_load_pod_info", "Pods that load or hold the model (Kubernetes only).")
     pods = {tuple(str(runtime.get(key, ""))[:253] for key in ("namespace", "pod", "container")) for runtime in runtimes}

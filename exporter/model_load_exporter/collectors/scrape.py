@@ -81,6 +81,11 @@ class Scraper:
         self._runs: dict[bool, tuple[float, asyncio.Task[None] | None]] = {}
 
     @property
+    def own(self) -> Collector:
+        """The collector that says how the others fared."""
+        return self._own.collector
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The collectors, as `collect[]` names them."""
         return tuple(kept.collector.name for kept in self._kept)
