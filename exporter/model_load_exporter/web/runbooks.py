@@ -5,7 +5,6 @@ from functools import lru_cache
 from itertools import pairwise
 
 from aiohttp import web
-from markdown_it import MarkdownIt
 
 from model_load_exporter.bundle import bundle
 from model_load_exporter.web.pages import render
@@ -34,6 +33,9 @@ def names() -> list[str]:
 @lru_cache(maxsize=32)
 def _body(name: str) -> str:
     """The runbook as HTML; each heading can be linked to: `### file_missing` is `#file_missing`."""
+    # Here: see pages.py.
+    from markdown_it import MarkdownIt
+
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     tokens = markdown.parse((bundle("alerts/runbooks") / f"{name}.md").read_text(encoding="utf-8"))
     for opening, inline in pairwise(tokens):

@@ -1,0 +1,1 @@
+"""Model files, read without loading them and without believing them: one module a format."""

@@ -1,0 +1,1 @@
+"""Loads that the exporter tries itself, in a sandbox, before users do."""

@@ -1,0 +1,151 @@
+"""One canary load from prediction to result: skip it or run it contained, and say what came of it.
+
+The daemon's loop is never blocked, and no model library is ever imported here: whatever a model does, it does in the
+child.
+"""
+
+import asyncio
+import re
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from model_load_exporter.artifacts.locate import locate
+from model_load_exporter.artifacts.predict import predict_memory
+from model_load_exporter.canary import headroom, sandbox
+from model_load_exporter.canary.child import SUPPORTED_LOADERS
+from model_load_exporter.canary.launch import Ending, follow
+from model_load_exporter.canary.result import CanaryResult
+from model_load_exporter.canary.verdict import Verdict, judge
+from model_load_exporter.classify.files import look
+from model_load_exporter.config.schema import Canary, Expect, Model
+from model_load_exporter.units import format_size
+
+
+async def run_canary(
+    model: Model,
+    *,
+    spool_dir: str | None = None,
+    attempt_id: str | None = None,
+    available_memory: Callable[[], int | None] | None = None,
+    stages: Sequence[str] | None = None,
+    procfs: str = "/proc",
+    sysfs: str = "/sys",
+) -> CanaryResult:
+    """Loads the model once, in a sandbox, and returns what came of it; never raises for anything that a model does.
+
+    spool_dir: where the child writes its journal; without it there is none. available_memory: bytes that may be taken
+    now (default: what host and cgroup have left). stages: only these. A cancelled run leaves no process behind.
+    Runs of several models at once are safe, but one at a time is kinder to the host: that is the schedule's work.
+    """
+    canary = model.canary or Canary()
+    attempt_id = attempt_id or uuid.uuid4().hex
+    blank = CanaryResult(model.name, model.path, attempt_id, "failed", time.time())
+
+    refusal = _refusal(model)
+    if refusal is not None:
+        return replace(blank, reason=refusal.reason, message=refusal.message)
+    path = model.path or ""
+    location = await asyncio.to_thread(locate, path)
+    if location is None:
+        return replace(blank, reason="file_missing", message=await asyncio.to_thread(_missing, path))
+    blank = replace(blank, path=str(location.path))
+
+    prediction = await asyncio.to_thread(predict_memory, str(location.path), model.loader)
+    predicted = prediction.bytes if prediction is not None else None
+    blank = replace(blank, predicted_bytes=predicted)
+    available = available_memory() if available_memory is not None else headroom.available_memory(procfs, sysfs)
+    # A limit below the prediction is no reason to skip: it contains the load, and is there to be tested.
+    needed = min(predicted, canary.memory_limit or predicted) if predicted is not None else None
+    if needed is not None and available is not None and needed + headroom.RESERVE > available:
+        message = (
+            f"not tried: it needs about {format_size(needed)} ({prediction.how if prediction else ''}), "
+            f"{format_size(available)} is available, of which {format_size(headroom.RESERVE)} stays free"
+        )
+        return replace(blank, outcome="skipped", skip_cause="memory", message=message)
+    try:
+        box = sandbox.build(attempt_id, canary.memory_limit, available, procfs, sysfs)
+    except sandbox.WouldHarmError as error:
+        return replace(blank, outcome="skipped", skip_cause=error.cause, message=str(error))
+
+    spec = {
+        "spool": spool_dir, "id": attempt_id, "model": model.name, "path": str(location.path), "repo": location.repo,
+        "loader": model.loader, "task": model.task, "input": canary.input, "stages": list(stages) if stages else None,
+    }  # fmt: skip
+    python = canary.python or sys.executable
+    try:
+        ending = await follow(python, spec, box, canary.timeout)
+    except OSError as error:
+        message = f"canary.python {python} cannot be run: {error.strerror}"
+        return replace(blank, reason="dependency_missing", message=message, notes=box.notes)
+    return _result(blank, ending, box, judge(ending, box, canary.timeout, str(location.path)), canary)
+
+
+def _refusal(model: Model) -> Verdict | None:
+    """What can be said without a child."""
+    if not model.path:
+        return Verdict("config_invalid", f"the model {model.name} has no path: set models[].path")
+    if model.loader not in SUPPORTED_LOADERS and not model.loader.startswith("python:"):
+        known = ", ".join(SUPPORTED_LOADERS)
+        return Verdict(
+            "config_invalid",
+            f"loader {model.loader} is not supported by this version's canary: use {known} or python:module:callable",
+        )
+    return None
+
+
+def _missing(path: str) -> str:
+    if path.startswith("/"):
+        finding = look(path)
+        return f"{path}: {finding.detail}" if finding is not None else f"{path} does not exist"
+    return f"{path} is not in the local hub cache (HF_HUB_CACHE, HF_HOME or ~/.cache/huggingface/hub)"
+
+
+def _result(
+    blank: CanaryResult, ending: Ending, box: sandbox.Sandbox, verdict: Verdict, canary: Canary
+) -> CanaryResult:
+    seen = ending.observed
+    if seen.refused is not None:
+        message = f"not tried: the child could not join its cgroup ({seen.refused})"
+        return replace(blank, outcome="skipped", skip_cause="oom_group", message=message)
+    report = seen.report or {}
+    output = report.get("output") if isinstance(report.get("output"), str) else None
+    python = canary.python or sys.executable
+    message = verdict.message
+    if verdict.reason == "dependency_missing":
+        message += f" (in {python})"
+    parameters, dtype = report.get("parameters"), report.get("dtype")
+    return replace(
+        blank,
+        outcome="loaded" if verdict.reason is None else "failed",
+        reason=verdict.reason,
+        message=message,
+        stage=verdict.stage,
+        evidence=verdict.evidence,
+        duration_seconds=ending.seconds,
+        stages=seen.stages_until(ending.ended),
+        peak_rss_bytes=seen.peak_rss,
+        peak_anonymous_bytes=seen.peak_anonymous,
+        log_tail=seen.log_tail,
+        output=output,
+        output_match=_matches(canary.expect, output) if verdict.reason is None else None,
+        notes=(*box.notes, *dict.fromkeys(seen.notes)),
+        parameters=parameters if isinstance(parameters, int) else None,
+        dtype=dtype[:40] if isinstance(dtype, str) else None,
+        versions=tuple(sorted(seen.versions.items())),
+    )
+
+
+def _matches(expect: Expect | None, output: str | None) -> bool | None:
+    """Whether the first output is what was expected; None without an expectation, False without an output."""
+    if expect is None:
+        return None
+    if output is None:
+        return False
+    if expect.contains is not None:
+        return expect.contains in output
+    if expect.equals is not None:
+        return output.strip() == expect.equals.strip()
+    return expect.regex is None or re.search(expect.regex, output) is not None
