@@ -47,12 +47,13 @@ def count_or_zero(of: str, among: str) -> str:
     return f"count({of}) or count({among}) * 0"
 
 
-def counted(expr: str) -> str:
-    """What counters rose by between two points of a graph, as whole numbers, and only where they rose.
+def counted(by: str, counter: str) -> str:
+    """What counters rose by between two points of a graph, summed by labels, and only where they rose.
 
-    A counter rises in whole steps; increase() extrapolates them to fractions.
+    The difference to one step ago, not increase(): that extrapolates whole events to fractions, and reads further back
+    than one step, so that an event may stand in two bars.
     """
-    return f"round({expr}) > 0"
+    return f"sum by ({by}) (clamp_min({counter} - {counter} offset $__interval, 0)) > 0"
 
 
 def for_each_target(per_model: str) -> str:

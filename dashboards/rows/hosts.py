@@ -48,7 +48,7 @@ def panels() -> list[Panel]:
             "OOM kills by scope",
             "Processes that the kernel killed for memory. host: the machine ran out; cgroup: a container's limit.",
             query(
-                counted(f"sum by (scope, instance) (increase({host('model_host_oom_kills_total')}[$__rate_interval]))"),
+                counted("scope, instance", host("model_host_oom_kills_total")),
                 "{{scope}} {{instance}}",
             ),
             nothing="No OOM kill in this time range",

@@ -74,7 +74,7 @@ def variable_queries() -> Iterator[tuple[str, str, str]]:
 def replaced(expr: str, step: int = SCRAPE_INTERVAL) -> str:
     """The query without Grafana's variables, as Grafana replaces them at that step."""
     rate_interval = max(step + SCRAPE_INTERVAL, 4 * SCRAPE_INTERVAL)
-    expr = expr.replace("$__rate_interval", f"{rate_interval}s")
+    expr = expr.replace("$__rate_interval", f"{rate_interval}s").replace("$__interval", f"{step}s")
     for name, value in SELECTED.items():
         expr = re.sub(rf"\${name}\b", value, expr)
     assert "$" not in expr.replace('"$1"', ""), f"a variable is left in {expr}"
