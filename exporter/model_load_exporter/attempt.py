@@ -132,6 +132,8 @@ class LoadAttempt:
         self.seconds: float | None = None
         self.peak_rss: int | None = None
         self.peak_anonymous: int | None = None
+        # Where the exception that is on its way out came from; anything but a stage's failed end means it was caught.
+        self._raised_in: str | None = None
 
     @property
     def id(self) -> str:
@@ -149,14 +151,14 @@ class LoadAttempt:
         for stage in reversed(self.stages):
             if stage.seconds is None:
                 return stage.name
-        last = self.stages[-1] if self.stages else None
-        return last.name if last is not None and last.failed else "other"
+        return self._raised_in or "other"
 
     def apply(self, event: Event) -> None:
         """Takes the next event of the journal."""
         if not self.open:
             return
         if isinstance(event, StageBegin):
+            self._raised_in = None
             if len(self.stages) < MAX_STAGES:
                 self.stages.append(Stage(event.stage, event.time, event.monotonic))
         elif isinstance(event, StageEnd):
@@ -192,6 +194,7 @@ class LoadAttempt:
                 self.stages[index] = replace(
                     stage, seconds=seconds, rss=event.rss, anonymous=event.anonymous, failed=event.failed
                 )
+                self._raised_in = (self._raised_in or stage.name) if event.failed else None
                 return
 
     def _end(self, event: End) -> None:

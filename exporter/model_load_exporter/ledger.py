@@ -117,7 +117,8 @@ class Ledger:
         """Every attempt of a load that was open when the daemon stopped, and of loads young enough to be joined."""
         since = time.time() - 3600
         where = "WHERE load_id IN (SELECT load_id FROM attempts WHERE outcome IS NULL OR began > ?) ORDER BY began"
-        return list(self._select(where, (since,)))
+        # What waits for the next flush is newer than what is on disk.
+        return [self._rows.get(row.id, row) for row in self._select(where, (since,))]
 
     def history(self, model: str | None = None, kind: str | None = None, limit: int = 100) -> list[Row]:
         """The latest attempts, newest first."""

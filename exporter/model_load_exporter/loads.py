@@ -20,6 +20,9 @@ from model_load_exporter.tally import Tally
 OTHER = "other"
 """The label of every model, and of every target, beyond the limit."""
 
+_PAIRS = 5
+"""{target, model} pairs shown at most, as a multiple of `limits.models`."""
+
 Key = tuple[str, str]
 """{target, model}: what every series of model_load_* stands for."""
 
@@ -115,15 +118,18 @@ class Loads:
     def resolve(self, target: str, model: str, path: str | None, repo: str | None) -> Key:
         """The {target, model} under which something counts; beyond the limit of models it is `other`."""
         name = self._index.resolve(model, path, repo) or model
-        known = [key for key in self.tallies if key in self._configured or not self.tallies[key].retired]
+        known = {key for key, tally in self.tallies.items() if key in self._configured or not tally.retired}
+        if (target, name) in known:
+            return target, name
         limit = self.config.limits.models
         names = {key[1] for key in known} | set(self._models)
         if name not in names and len(names) >= limit:
             name = OTHER
-        # Targets come from the services' environment: they are held to the same number.
-        targets = {key[0] for key in known}
-        if target and target not in targets and len(targets) > limit:
+        # Targets come from the services' environment: they are held to the same number, and pairs to a multiple of it.
+        if target and len({key[0] for key in known} - {target}) > limit:
             target = OTHER
+        if len(known) >= _PAIRS * limit:
+            return OTHER, OTHER
         return target, name
 
     # -- loads --------------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ class Recorder(threading.Thread):
         while not self._stopping:
             try:
                 self._round()
-            except Exception:
+            except Exception:  # one bad round must not end the witness
                 self._log_seldom("round", "an error in the recorder; it goes on")
                 logger.debug("recorder", exc_info=True)
             poll.poll(self._timeout() * 1000)

@@ -91,7 +91,7 @@ class Schedule:
                 await asyncio.shield(self.run(name))
             except asyncio.CancelledError:
                 raise
-            except Exception:
+            except Exception:  # the next interval is another chance
                 logger.exception("the canary of %s could not be run", name)
                 self._last_skip[name] = time.time()
 

@@ -57,7 +57,7 @@ class HoldersCollector:
             required = self._loads.required.get(key)
 
         loaded = gauge("model_loaded", "Processes that hold the model.")
-        loaded.add_sample(loaded.name, labels, len(holds))
+        loaded.add_sample(loaded.name, labels, len({hold.id for hold in holds}))
         wanted = gauge("model_loaded_required", "Processes that should hold the model (config: services[].models).")
         if required is not None:
             wanted.add_sample(wanted.name, labels, required)

@@ -64,7 +64,7 @@ class _Kept:
         except NoData as nothing:
             segment.clear()
             self.status = _Status(True, time.perf_counter() - began, str(nothing))
-        except Exception as error:
+        except Exception as error:  # whatever a collector does, the others' series stay
             segment.clear()
             if self.status.success:
                 logger.warning("collector %s failed: %s: %s", self.collector.name, type(error).__name__, error)

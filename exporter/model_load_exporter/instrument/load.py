@@ -198,7 +198,7 @@ def _outcome_of(error: BaseException, path: str | None) -> dict[str, str]:
             return {"outcome": "cancelled"}
         found = classify_exception(error, path)
         return {"outcome": "failed", "reason": found.reason, "message": found.message}
-    except BaseException:
+    except BaseException:  # out of memory, say: the load's own error must go on, and its failure be told
         return {"outcome": "failed", "reason": "unknown", "message": type(error).__name__}
 
 

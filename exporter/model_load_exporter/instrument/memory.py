@@ -72,5 +72,5 @@ def gpu_allocated() -> dict[str, int]:
         if torch is None or not torch.cuda.is_initialized():
             return {}
         return {str(index): int(torch.cuda.memory_allocated(index)) for index in range(torch.cuda.device_count())}
-    except Exception:
+    except Exception:  # another library's code, in the middle of a user's load
         return {}

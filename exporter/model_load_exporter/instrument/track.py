@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from model_load_exporter.instrument.holder import holder
 from model_load_exporter.instrument.load import Load, NestedLoad
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+logger = logging.getLogger("model_load_exporter")
 
 TARGET = "MODEL_LOAD_EXPORTER_TARGET"
 
@@ -47,8 +50,12 @@ class track_load:  # noqa: N801 - read as a verb, like contextlib's own
         self._entered: list[Load | NestedLoad] = []
 
     def __enter__(self) -> Load | NestedLoad:
-        load = self._new_load()
-        load.begin()
+        try:
+            load = self._new_load()
+            load.begin()
+        except Exception:  # whatever is wrong with the witness, the load goes on without one
+            logger.debug("a load goes on unwitnessed", exc_info=True)
+            load = Load("unknown")
         self._entered.append(load)
         return load
 
@@ -59,7 +66,10 @@ class track_load:  # noqa: N801 - read as a verb, like contextlib's own
         if isinstance(load, Load):
             with _lock:
                 _open.pop(load.id, None)
-        load.end(error)
+        try:
+            load.end(error)
+        except Exception:  # as above
+            logger.debug("the end of a load was not told", exc_info=True)
 
     async def __aenter__(self) -> Load | NestedLoad:
         return self.__enter__()

@@ -27,6 +27,8 @@ CAUSES = (
 """Why a line, or a file, was not taken (label `cause` of model_load_exporter_journal_errors_total)."""
 
 _TEXT_LIMIT = 500
+_RUNTIME_KEYS = 32
+_RUNTIME_TEXT = 200
 
 
 class JournalError(ValueError):
@@ -56,6 +58,8 @@ def decode(line: bytes) -> Event | HoldingEvent | None:
     parse = _PARSERS.get(_text(data, "event", 40))
     try:
         return parse(data) if parse is not None else None
+    except JournalError:
+        raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise JournalError("bad_event", f"{data.get('event')}: {error}") from None
 
@@ -66,7 +70,12 @@ def _text(data: dict[str, Any], key: str, limit: int = _TEXT_LIMIT) -> str:
         return ""
     if not isinstance(value, str):
         raise JournalError("bad_event", f"{key} is not text")
-    return value[:limit].encode("utf-8", "replace").decode()
+    return _whole(value, limit)
+
+
+def _whole(text: str, limit: int) -> str:
+    """Cut, and without half characters (JSON can say them; UTF-8, and so a label or a page, cannot)."""
+    return text[:limit].encode("utf-8", "replace").decode()
 
 
 def _name(data: dict[str, Any], key: str) -> str:
@@ -144,7 +153,6 @@ def _begin(data: dict[str, Any]) -> Begin:
     kind = _text(data, "kind")
     if kind not in ("service", "canary"):
         raise ValueError("kind is neither service nor canary")
-    runtime = data.get("runtime")
     return Begin(
         id=_id(data),
         time=_time(data),
@@ -156,11 +164,11 @@ def _begin(data: dict[str, Any]) -> Begin:
         path=_text(data, "path", 4096) or None,
         repo=_text(data, "repo") or None,
         group=_text(data, "group") or None,
-        rank=str(data["rank"])[:40] if data.get("rank") is not None else None,
+        rank=_whole(str(data["rank"]), 40) if data.get("rank") is not None else None,
         parent=_optional_id(data, "parent"),
         pid_namespace=_int(data, "pid_namespace"),
         monotonic=_monotonic(data),
-        runtime=runtime if isinstance(runtime, dict) else {},
+        runtime=_runtime(data),
     )
 
 
@@ -197,7 +205,6 @@ def _end(data: dict[str, Any]) -> End:
 def _hold(data: dict[str, Any]) -> Hold:
     if "v" not in data:
         raise JournalError("unknown_version", "hold has no format version")
-    runtime = data.get("runtime")
     return Hold(
         id=_id(data),
         time=_time(data),
@@ -216,7 +223,7 @@ def _hold(data: dict[str, Any]) -> Hold:
         version=_label(data, "version")[:100],
         dtype=_label(data, "dtype")[:40],
         revision=_label(data, "revision")[:100],
-        runtime=runtime if isinstance(runtime, dict) else {},
+        runtime=_runtime(data),
     )
 
 
@@ -227,7 +234,19 @@ def _pairs(data: dict[str, Any], key: str) -> tuple[tuple[str, int], ...]:
         return ()
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 2 for row in rows):
         raise TypeError(f"{key} is not a list of pairs")
-    return tuple((str(name)[:64], _bytes({key: size}, key) or 0) for name, size in rows[:128])
+    return tuple((_whole(str(name), 64), _bytes({key: size}, key) or 0) for name, size in rows[:128])
+
+
+def _runtime(data: dict[str, Any]) -> dict[str, Any]:
+    """Text and finite numbers of one level, at most 32: it goes on into the ledger and into JSON answers as it is."""
+    rows = data.get("runtime")
+    if not isinstance(rows, dict):
+        return {}
+    return {
+        _whole(key, 40): _whole(value, _RUNTIME_TEXT) if isinstance(value, str) else value
+        for key, value in list(rows.items())[:_RUNTIME_KEYS]
+        if isinstance(value, str) or (isinstance(value, (int, float)) and abs(value) < 2**53)
+    }
 
 
 def _unhold(data: dict[str, Any]) -> Unhold:

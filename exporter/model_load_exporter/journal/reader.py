@@ -149,14 +149,17 @@ class SpoolReader:
         """Looks at every file: new ones, those whose writer is gone, leftovers. Survives a folder that is gone."""
         size = 0
         try:
-            with os.scandir(self.folder) as entries:
-                for entry in list(entries):
-                    with contextlib.suppress(OSError):
-                        size += entry.stat(follow_symlinks=False).st_size
-                        if entry.name.endswith(SUFFIX):
-                            self._look(entry.name, closed=True, again=False)
-                        elif entry.name.startswith(".") and entry.name.endswith(".tmp"):
-                            self._tidy(entry)
+            with os.scandir(self.folder) as found:
+                entries = list(found)
+            names = {entry.name for entry in entries}
+            self._ignored = {name: inode for name, inode in self._ignored.items() if name in names}
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    size += entry.stat(follow_symlinks=False).st_size
+                    if entry.name.endswith(SUFFIX):
+                        self._look(entry.name, closed=True, again=False)
+                    elif entry.name.startswith(".") and entry.name.endswith(".tmp"):
+                        self._tidy(entry)
         except OSError as error:
             self._listener.problem("unreadable", f"{self.folder}: {error.strerror}")
         self.spool_bytes = size

@@ -34,7 +34,7 @@ def _row(context: Context, key: Key) -> dict[str, Any]:
     return {
         "target": key[0],
         "model": key[1],
-        "loaded": len(holds),
+        "loaded": len({hold.id for hold in holds}),
         "required": loads.required.get(key),
         "memory_bytes": memory_usage(holds),
         "memory_threshold_bytes": limits.memory_bytes,
