@@ -28,6 +28,7 @@ help:                      ## say what there is
 	@touch $@
 
 run: .venv/.exporter .venv-models/.ready .run/models/.ready   ## start the exporter on three real models; Ctrl-C ends it
+	@echo "status page: http://localhost$(LISTEN)/   series: http://localhost$(LISTEN)/metrics   the first canary results come within a minute; Ctrl-C ends it" >&2
 	@exec .venv/bin/model-load-exporter serve --config.file examples/run.yml --web.listen-address $(LISTEN) \
 	    --spool.dir .run/spool --state.dir .run/state
 
@@ -39,6 +40,7 @@ lint: .venv/.dev           ## ruff and mypy --strict
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/mypy dashboards docs
 
 format: .venv/.dev         ## let ruff put the code into shape
 	@.venv/bin/ruff check --fix .

@@ -25,7 +25,8 @@ from model_load_exporter.journal.reader import create_spool, lock_spool
 from model_load_exporter.ledger import Ledger
 from model_load_exporter.loads import Loads
 from model_load_exporter.notify import notify
-from model_load_exporter.recorder import Recorder, kernel_log_cursor
+from model_load_exporter.oom_count import OomCount
+from model_load_exporter.recorder import Recorder
 from model_load_exporter.version import VERSION
 from model_load_exporter.web.app import application
 from model_load_exporter.web.context import Context
@@ -75,7 +76,7 @@ class Daemon:
                 self.ledger.set_aside, self.ledger.path,
             )  # fmt: skip
         self.loads = Loads(self.config, self.ledger)
-        witness = Witness(options.procfs, options.sysfs, options.evidence_disabled, kernel_log_cursor(self.ledger))
+        witness = Witness(options.procfs, options.sysfs, options.evidence_disabled, OomCount(self.ledger).cursor)
         self.recorder = Recorder(options.spool, self.loads, self.ledger, witness, options.procfs, last_alive)
         self.recorder.beat_on(self._lock)
         self.standings = Standings(self.ledger)
@@ -170,13 +171,11 @@ async def _listen(runner: web.AppRunner, addresses: Sequence[str]) -> list[str]:
     """Opens every address and answers them as URLs. Raises StartError."""
     urls: list[str] = []
     for address in addresses:
-        host, _, port = address.rpartition(":")
-        host = host.strip("[]")
+        host, port = _split(address)
+        opened = len(runner.addresses)
         try:
-            site = web.TCPSite(runner, host or None, int(port), backlog=128)
+            site = web.TCPSite(runner, host or None, port, backlog=128)
             await site.start()
-        except ValueError:
-            raise StartError(f"--web.listen-address {address}: write HOST:PORT or :PORT") from None
         except OSError as error:
             hint = (
                 "end the other program, or name another address"
@@ -185,13 +184,18 @@ async def _listen(runner: web.AppRunner, addresses: Sequence[str]) -> list[str]:
             )
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise StartError(f"cannot listen on {address}: {reason}; {hint}: --web.listen-address") from None
-        urls.append(f"http://{host or 'localhost'}:{_port(runner, int(port), len(urls))}")
+        name = f"[{host}]" if ":" in host else host or "localhost"
+        # Not the port that was asked for: 0 has become a free one.
+        urls.append(f"http://{name}:{runner.addresses[opened][1]}")
     return urls
 
 
-def _port(runner: web.AppRunner, asked: int, index: int) -> int:
-    """The port that was opened: the one asked for, or the free one that was found for 0."""
-    return asked or int(runner.addresses[index][1])
+def _split(address: str) -> tuple[str, int]:
+    """Host ('' for all) and port of an address. Raises StartError."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise StartError(f"--web.listen-address {address}: write HOST:PORT or :PORT, with a port of 0 to 65535")
+    return host.strip("[]"), int(port)
 
 
 def _with_canary(config: Config) -> set[str]:

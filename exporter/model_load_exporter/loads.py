@@ -118,7 +118,7 @@ class Loads:
     def resolve(self, target: str, model: str, path: str | None, repo: str | None) -> Key:
         """The {target, model} under which something counts; beyond the limit of models it is `other`."""
         name = self._index.resolve(model, path, repo) or model
-        known = {key for key, tally in self.tallies.items() if key in self._configured or not tally.retired}
+        known = set(self.known())
         if (target, name) in known:
             return target, name
         limit = self.config.limits.models
@@ -201,6 +201,8 @@ class Loads:
         """The journal of a living process was lost: the load is not known to have ended in any way."""
         load = self.open.pop(attempt.id, None)
         if load is not None:
+            # It is over for its group too, or the success of the other ranks would never count.
+            self._groups.place(attempt.begin, load.key)[0].members[attempt.id] = "lost"
             self._ledger.put_row(_row(attempt, load.key, load.load_id, outcome="lost"))
             self._tally(load.key).version += 1
             self.version += 1

@@ -20,15 +20,12 @@ from model_load_exporter.journal.reader import SWEEP_SECONDS, SpoolReader
 from model_load_exporter.journal.tail import Tail
 from model_load_exporter.ledger import Ledger
 from model_load_exporter.loads import Loads
+from model_load_exporter.oom_count import OomCount
+from model_load_exporter.sightings import Case, Sightings
 from model_load_exporter.witness.evidence import Verdict
-from model_load_exporter.witness.kernel_log import Cursor
-from model_load_exporter.witness.progress import Sample, sample
-from model_load_exporter.witness.witness import LOST, Attachment, Witness
-from model_load_exporter.witness.witness import Death as Case
+from model_load_exporter.witness.witness import LOST, Witness
 
 logger = logging.getLogger(__name__)
-
-OOM_FACT = "oom_kills"
 
 _SAMPLE_SECONDS = 1.0
 _PRUNE_SECONDS = 3600.0
@@ -50,20 +47,13 @@ class Recorder(threading.Thread):
         self.witness = witness
         self.evidence = witness.available()
         self.problems: Counter[str] = Counter()
-        self.oom_kills = {
-            "host": 0,
-            "cgroup": 0,
-            **{k: v for k, v in _oom_fact(ledger).items() if k in ("host", "cgroup")},
-        }
+        self.oom = OomCount(ledger)
         self.caught_up = threading.Event()
         self.ledger_writable = True
         self.adopted: set[str] = set()
         self._last_alive = last_alive
-        self._procfs = procfs
         self._reader = SpoolReader(folder, self)
-        self._attachments: dict[str, Attachment] = {}
-        self._samples: dict[str, Sample] = {}
-        self._cases: dict[str, tuple[LoadAttempt | Holding, Case]] = {}
+        self._sightings = Sightings(witness, procfs)
         self._finished: list[str] = []
         self._calls: deque[Callable[[], None]] = deque()
         self._stopping = False
@@ -124,8 +114,7 @@ class Recorder(threading.Thread):
                 os.read(self._wake_read, 4096)
         self._round()
         self._reader.close()
-        for attachment in self._attachments.values():
-            attachment.close()
+        self._sightings.close()
         self.witness.close()
         self.ledger.close()
 
@@ -136,13 +125,14 @@ class Recorder(threading.Thread):
         self._reader.process()
         if now >= self._next_sweep:
             self._sweep(now)
-        self._read_kernel_log()
+        self.oom.read(self.witness.kernel_log)
         self._decide()
         if self.loads.open and now >= self._next_sample:
             self._next_sample = now + _SAMPLE_SECONDS
-            self._sample()
+            for attempt_id in list(self.loads.open):
+                self._look_at(attempt_id)
         self._flush(now)
-        if not self._cases:
+        if not self._sightings.undecided:
             self.caught_up.set()
 
     def _sweep(self, now: float) -> None:
@@ -176,7 +166,7 @@ class Recorder(threading.Thread):
             times.append(self._next_sample)
         if (again := self._reader.next_recheck()) is not None:
             times.append(again)
-        if self._cases:
+        if self._sightings.undecided:
             times.append(now + _CASE_SECONDS)
         if self.ledger.dirty:
             times.append(self._next_flush)
@@ -195,7 +185,7 @@ class Recorder(threading.Thread):
             return
         row = self.ledger.row(begin.id)
         if attempt.open and (row is None or row.outcome is None):
-            self._attach(begin.id, tail, begin.pid, begin.pid_namespace, begin.boot_id, begin.time)
+            self._sightings.attach(tail, attempt)
         with self.loads.lock:
             known = self.loads.begin(attempt, row) is None
         if known:
@@ -221,15 +211,12 @@ class Recorder(threading.Thread):
         """The journal was let go without an end: the witness is asked."""
         if attempt.begin.kind != "service":
             self._canary_over(attempt)
-        elif attempt.id in self.loads.open:
-            self._open_case(attempt.id, attempt)
-        else:
+        elif attempt.id not in self.loads.open or not self._sightings.died(attempt.id, attempt):
             self._finished.append(attempt.id)
 
     def held(self, holding: Holding, tail: Tail) -> None:
         """A process was first seen to hold models."""
-        first = holding.first
-        self._attach(first.id, tail, first.pid, first.pid_namespace, first.boot_id, first.time)
+        self._sightings.attach(tail, holding)
 
     def holding_changed(self, holding: Holding) -> None:
         """A process took or let go a model."""
@@ -246,7 +233,7 @@ class Recorder(threading.Thread):
                 self.loads.release(holding)
             self._let_go(holding.first.id)
         else:
-            self._open_case(holding.first.id, holding)
+            self._sightings.died(holding.first.id, holding)
 
     def problem(self, cause: str, message: str) -> None:
         """A line or a file could not be taken."""
@@ -255,103 +242,67 @@ class Recorder(threading.Thread):
 
     # -- below --------------------------------------------------------------------------------------------------
 
-    def _attach(self, file_id: str, tail: Tail, pid: int, namespace: int | None, boot: str, began: float) -> None:
-        self._attachments[file_id] = self.witness.attach(
-            device=tail.device, inode=tail.inode, pid=pid, namespace=namespace, boot=boot,
-            age=max(0.0, time.time() - began),
-        )  # fmt: skip
-
     def _let_go(self, file_id: str) -> None:
         self._finished.append(file_id)
-        self._samples.pop(file_id, None)
-        attachment = self._attachments.pop(file_id, None)
-        if attachment is not None:
-            attachment.close()
+        self._sightings.let_go(file_id)
 
     def _canary_over(self, attempt: LoadAttempt) -> None:
         """A canary's parent records it; one whose parent is gone counts as nothing."""
         if attempt.id not in self.adopted:
             self._finished.append(attempt.id)
 
-    def _open_case(self, file_id: str, subject: LoadAttempt | Holding) -> None:
-        attachment = self._attachments.get(file_id)
-        if attachment is not None:
-            self._cases[file_id] = (subject, Case(attachment, time.monotonic()))
-
     def _decide(self) -> None:
-        for file_id, (subject, case) in list(self._cases.items()):
-            verdict = self.witness.examine(case, time.monotonic())
-            if verdict is None:
-                continue
-            del self._cases[file_id]
+        for case, verdict in self._sightings.verdicts():
             if verdict is LOST:
-                self._lost(file_id, subject)
+                self._lost(case)
+            elif isinstance(case.subject, LoadAttempt):
+                self._load_died(case, case.subject, verdict)
             else:
-                self._died(file_id, subject, case, verdict)
-            self._let_go(file_id)
+                self._holder_died(case, case.subject, verdict)
+            self._let_go(case.file_id)
 
-    def _lost(self, file_id: str, subject: LoadAttempt | Holding) -> None:
-        self.problem("lost", f"{file_id}: {LOST.message}")
+    def _lost(self, case: Case) -> None:
+        self.problem("lost", f"{case.file_id}: {LOST.message}")
         with self.loads.lock:
-            if isinstance(subject, LoadAttempt):
-                self.loads.lose(subject)
+            if isinstance(case.subject, LoadAttempt):
+                self.loads.lose(case.subject)
             else:
-                self.loads.release(subject)
+                self.loads.release(case.subject)
 
-    def _died(self, file_id: str, subject: LoadAttempt | Holding, case: Case, verdict: Verdict) -> None:
-        # A death that happened while no daemon ran is dated by when one last looked, not by now.
-        late = case.attachment.process is None
-        last_sign = subject.begin.time if isinstance(subject, LoadAttempt) else subject.first.time
-        when = max(self._last_alive, last_sign) if late and not self.caught_up.is_set() else time.time()
-        death = Death(when, verdict.reason, verdict.message, verdict.confidence, verdict.evidence)
-        if isinstance(subject, LoadAttempt):
-            with self.loads.lock:
-                self.loads.die(subject, death)
-            logger.warning(
-                "a load of %s died at stage %s: %s (%s)",
-                subject.begin.model,
-                subject.stage,
-                verdict.reason,
-                verdict.message,
-            )
-        else:
-            known = self.ledger.death_known(file_id)
-            with self.loads.lock:
-                self.loads.holder_died(subject, death, known=known)
-            logger.warning(
-                "a process that held %s ended: %s (%s)", ", ".join(subject.held), verdict.reason, verdict.message
-            )
+    def _load_died(self, case: Case, attempt: LoadAttempt, verdict: Verdict) -> None:
+        death = self._death(case, attempt.begin.time, verdict)
+        with self.loads.lock:
+            self.loads.die(attempt, death)
+        logger.warning(
+            "a load of %s died at stage %s: %s (%s)",
+            attempt.begin.model, attempt.stage, verdict.reason, verdict.message,
+        )  # fmt: skip
 
-    def _sample(self) -> None:
-        for attempt_id in list(self.loads.open):
-            self._look_at(attempt_id)
+    def _holder_died(self, case: Case, holding: Holding, verdict: Verdict) -> None:
+        death = self._death(case, holding.first.time, verdict)
+        known = self.ledger.death_known(case.file_id)
+        with self.loads.lock:
+            self.loads.holder_died(holding, death, known=known)
+        logger.warning(
+            "a process that held %s ended: %s (%s)", ", ".join(holding.held), verdict.reason, verdict.message
+        )
+
+    def _death(self, case: Case, last_sign: float, verdict: Verdict) -> Death:
+        """A death that happened while no daemon ran is dated by when one last looked, not by now."""
+        unseen = case.late and not self.caught_up.is_set()
+        when = max(self._last_alive, last_sign) if unseen else time.time()
+        return Death(when, verdict.reason, verdict.message, verdict.confidence, verdict.evidence)
 
     def _look_at(self, attempt_id: str) -> None:
         """One look at a loading process from outside: its memory, and whether it moved since the last look."""
-        load, attachment = self.loads.open.get(attempt_id), self._attachments.get(attempt_id)
-        if load is None or attachment is None or attachment.process is None:
+        load, seen = self.loads.open.get(attempt_id), self._sightings.look(attempt_id)
+        if load is None or seen is None:
             return
-        found = sample(attachment.process.pid, self._procfs)
-        if found is None:
-            return
-        before = self._samples.get(attempt_id)
+        found, moved = seen
         with self.loads.lock:
             load.attempt.observe_memory(found.rss, found.anonymous)
-            if before is None or before.work != found.work:
+            if moved:
                 load.progress_time = time.time()
-        self._samples[attempt_id] = found
-
-    def _read_kernel_log(self) -> None:
-        log = self.witness.kernel_log
-        if log is None:
-            return
-        counts = log.read()
-        if not any(counts.values()):
-            return
-        for scope, count in counts.items():
-            self.oom_kills[scope] += count
-        cursor = log.cursor
-        self.ledger.put_fact(OOM_FACT, {**self.oom_kills, "boot_id": cursor.boot_id, "sequence": cursor.sequence})
 
     def _flush(self, now: float) -> None:
         if now < self._next_flush:
@@ -374,14 +325,3 @@ class Recorder(threading.Thread):
         if now - self._logged.get(topic, -_LOG_SECONDS) >= _LOG_SECONDS:
             self._logged[topic] = now
             logger.warning(message, *values)
-
-
-def kernel_log_cursor(ledger: Ledger) -> Cursor | None:
-    """Up to where the kernel log's OOM kills are counted in the ledger."""
-    fact = _oom_fact(ledger)
-    return Cursor(str(fact["boot_id"]), int(fact["sequence"])) if "sequence" in fact else None
-
-
-def _oom_fact(ledger: Ledger) -> dict[str, int]:
-    fact = ledger.fact(OOM_FACT)
-    return fact if isinstance(fact, dict) else {}

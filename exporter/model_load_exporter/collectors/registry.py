@@ -37,7 +37,7 @@ COLLECTORS: dict[str, Callable[[Sources], Collector]] = {
     "prediction": lambda sources: PredictionCollector(lambda: sources.config().models),
     "host": lambda sources: HostCollector(sources.procfs),
     "cache_disk": lambda sources: CacheDiskCollector(lambda: sources.config().cache_paths),
-    "oom": lambda sources: OomCollector(sources.recorder.oom_kills, readable=sources.recorder.evidence["kernel_log"]),
+    "oom": lambda sources: OomCollector(sources.recorder.oom.kills, readable=sources.recorder.evidence["kernel_log"]),
     "exporter": lambda sources: OwnCollector(sources.recorder, sources.config_status),
     "process": lambda _sources: ProcessMetrics(),
 }

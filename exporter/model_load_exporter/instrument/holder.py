@@ -5,7 +5,9 @@ inherited is the parent's.
 """
 
 import atexit
+import contextlib
 import os
+import sys
 import threading
 from collections import deque
 from typing import Any
@@ -78,29 +80,39 @@ class Holder:
     def _tell(self, event: dict[str, Any]) -> bool:
         try:
             if self._file is None:
-                self._file = JournalFile.create(find_spool(), event, _new_id())
+                self._file = self._new_file()
+                self._exit_with_multiprocessing()
                 return True
             if self._file.written > ROTATE_AT:
-                self._rotate()
-                return True
+                with contextlib.suppress(OSError, ValueError, SpoolError):
+                    self._rotate(self._file)
+                    return True
             return self._file.write({**event, "v": VERSION, "id": self._file.id})
         except (OSError, ValueError, SpoolError):
             return False
 
-    def _rotate(self) -> None:
-        """Goes on in a new file, which is there before the old one says so: at no time does nothing hold."""
-        old = self._file
-        assert old is not None  # noqa: S101 - the caller looked
+    def _new_file(self, **keys: str) -> JournalFile:
+        """A file that tells all that is held: what was held before there was a spool too."""
         events = [
-            {**stamp("hold"), **identity(), "v": VERSION, "model": model, **details, "replaces": old.id}
+            {**stamp("hold"), **identity(), "v": VERSION, "model": model, **details, **keys}
             for model, details in self._held.items()
         ]
         new = JournalFile.create(find_spool(), events[0], _new_id())
         for event in events[1:]:
             new.write({**event, "id": new.id})
+        return new
+
+    def _rotate(self, old: JournalFile) -> None:
+        """Goes on in a new file, which is there before the old one says so: at no time does nothing hold."""
+        self._file = new = self._new_file(replaces=old.id)
         old.write({**stamp("exit"), "moved": new.id})
         old.close()
-        self._file = new
+
+    def _exit_with_multiprocessing(self) -> None:
+        """A forked worker of multiprocessing ends by os._exit, past atexit: its own finalisers are the place."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:
+            util.Finalize(None, self.exit, exitpriority=-100)
 
 
 def _new_id() -> str:

@@ -37,11 +37,11 @@ class Load:
         self.id = f"a-{os.urandom(16).hex()}"
         self._pid = os.getpid()
         self._file: JournalFile | None = None
-        self._held_objects = 0
+        self._held_objects: int | None = None
         self._rss, self._anonymous = memory.resident()
         self._highest = memory.highest_resident()
         self._gpu = memory.gpu_allocated()
-        self._parent_before: str | None = None
+        self._parent_outside: str | None = None
 
     @property
     def witnessed(self) -> bool:
@@ -56,7 +56,7 @@ class Load:
             "model": self.model,
             "kind": "service",
             "target": self.target or None,
-            "path": os.path.abspath(self.path) if self.path else None,
+            "path": _absolute(self.path),
             "repo": self.repo,
             "parent": os.environ.get(PARENT) or None,
             "group": _group(),
@@ -69,8 +69,7 @@ class Load:
             )
         except (OSError, ValueError, SpoolError) as error:
             _warn_once(error)
-        self._parent_before = os.environ.get(PARENT)
-        os.environ[PARENT] = self.id
+        self._export_parent()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -90,7 +89,7 @@ class Load:
         with contextlib.suppress(Exception):
             finaliser = weakref.finalize(obj, self._let_go)
             finaliser.atexit = False
-            self._held_objects += 1
+            self._held_objects = (self._held_objects or 0) + 1
         return obj
 
     def end(self, error: BaseException | None) -> None:
@@ -106,7 +105,8 @@ class Load:
             event.update(_outcome_of(error, self.path))
         self._tell(event)
         if self._file is not None:
-            if error is None:
+            # 0: the service threw away all that it said the model is, before the load was over.
+            if error is None and self._held_objects != 0:
                 holder.hold(self.model, self._details())
             self._file.close()
 
@@ -143,17 +143,30 @@ class Load:
         }
 
     def _let_go(self) -> None:
-        self._held_objects -= 1
+        self._held_objects = (self._held_objects or 0) - 1
         if self._held_objects <= 0 and os.getpid() == self._pid:
             holder.note_finalised(self.model, self.id)
 
+    def _export_parent(self) -> None:
+        self._parent_outside = _exporting[-1]._parent_outside if _exporting else os.environ.get(PARENT)
+        _exporting.append(self)
+        os.environ[PARENT] = self.id
+
     def _restore_parent(self) -> None:
+        """Loads of several threads end in any order: the variable then names one that is still open, or none."""
+        with contextlib.suppress(ValueError):
+            _exporting.remove(self)
         if os.environ.get(PARENT) != self.id:
             return
-        if self._parent_before is None:
+        parent = _exporting[-1].id if _exporting else self._parent_outside
+        if parent is None:
             del os.environ[PARENT]
         else:
-            os.environ[PARENT] = self._parent_before
+            os.environ[PARENT] = parent
+
+
+_exporting: list[Load] = []
+"""The open loads of this process, in the order in which they began."""
 
 
 class NestedLoad:
@@ -200,6 +213,13 @@ def _outcome_of(error: BaseException, path: str | None) -> dict[str, str]:
         return {"outcome": "failed", "reason": found.reason, "message": found.message}
     except BaseException:  # out of memory, say: the load's own error must go on, and its failure be told
         return {"outcome": "failed", "reason": "unknown", "message": type(error).__name__}
+
+
+def _absolute(path: str | None) -> str | None:
+    """As it is where this process's own folder is gone."""
+    with contextlib.suppress(OSError):
+        return os.path.abspath(path) if path else None
+    return path
 
 
 def _group() -> str | None:

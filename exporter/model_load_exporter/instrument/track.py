@@ -50,12 +50,13 @@ class track_load:  # noqa: N801 - read as a verb, like contextlib's own
         self._entered: list[Load | NestedLoad] = []
 
     def __enter__(self) -> Load | NestedLoad:
+        load: Load | NestedLoad | None = None
         try:
             load = self._new_load()
             load.begin()
         except Exception:  # whatever is wrong with the witness, the load goes on without one
             logger.debug("a load goes on unwitnessed", exc_info=True)
-            load = Load("unknown")
+            load = load or Load("unknown")
         self._entered.append(load)
         return load
 

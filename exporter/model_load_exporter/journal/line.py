@@ -8,6 +8,9 @@ VERSION = 1
 MAX_LINE = 4096
 """Bytes of one line, its newline included: one write of this size to a local file is not torn by another writer."""
 
+MAX_FILE = 2**20
+"""Bytes read of one file: a load writes some kilobytes; what a runaway writer adds beyond is not read."""
+
 SUFFIX = ".jsonl"
 READER_LOCK = "reader.lock"
 SETTINGS = "spool.json"

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import time
 from typing import Protocol
@@ -18,8 +19,10 @@ from model_load_exporter.holding import Holding
 from model_load_exporter.journal.format import JournalError
 from model_load_exporter.journal.inotify import IN_CLOSE_WRITE, Inotify
 from model_load_exporter.journal.line import ID, READER_LOCK, SETTINGS, SUFFIX, VERSION
-from model_load_exporter.journal.spool import MAX_BYTES, MAX_FILES, SpoolError, filesystem_type
+from model_load_exporter.journal.spool import MAX_BYTES, MAX_FILES, SpoolError, filesystem_type, unsafe
 from model_load_exporter.journal.tail import Tail
+
+logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5.0
 _STALE_SECONDS = 600.0
@@ -61,6 +64,10 @@ def create_spool(folder: str) -> None:
     Raises SpoolError with what to do.
     """
     kind = filesystem_type(folder)
+    if kind is not None and unsafe(kind):
+        raise SpoolError(
+            f"the spool {folder} would be on {kind}, where locks cannot be trusted: name a local disk: --spool.dir"
+        )
     try:
         os.makedirs(folder, exist_ok=True)
         if os.stat(folder).st_uid == os.geteuid():
@@ -160,6 +167,9 @@ class SpoolReader:
                         self._look(entry.name, closed=True, again=False)
                     elif entry.name.startswith(".") and entry.name.endswith(".tmp"):
                         self._tidy(entry)
+            # Somebody deleted these. They can still be read to their end, but inotify tells nothing of them any more.
+            for name in self._tails.keys() - names:
+                self._look(name, closed=True, again=False)
         except OSError as error:
             self._listener.problem("unreadable", f"{self.folder}: {error.strerror}")
         self.spool_bytes = size
@@ -183,6 +193,16 @@ class SpoolReader:
             self._inotify.close()
 
     def _look(self, name: str, *, closed: bool, again: bool = True) -> None:
+        try:
+            self._follow(name, closed=closed, again=again)
+        except Exception as error:  # the listener's, whose disk may have failed: the other files are not to suffer
+            logger.debug("reader", exc_info=True)
+            if name in self._tails:
+                # Read again from its start with the next sweep: the listener knows what it has on record.
+                self._forget(self._tails[name])
+            self._listener.problem("unreadable", f"{name}: {type(error).__name__}: {error}; it is read again")
+
+    def _follow(self, name: str, *, closed: bool, again: bool) -> None:
         tail = self._tails.get(name) or self._open(name)
         if tail is None:
             self._rechecks.pop(name, None)
@@ -281,13 +301,14 @@ class SpoolReader:
         tail.finished = True
         if tail.torn():
             self._listener.problem("torn", f"{tail.name} ends in the middle of a line")
+        elif tail.attempt is None and tail.holding is None:
+            self._listener.problem("torn", f"{tail.name} has no complete line")
         if tail.attempt is not None:
             self._listener.abandoned(tail.attempt)
         elif tail.holding is not None:
             self._listener.holding_over(tail.holding)
         elif tail.name in self._tails:
             # Empty, or one torn line: nothing was ever told.
-            self._listener.problem("torn", f"{tail.name} has no complete line")
             self._remove(tail)
 
     def _remove(self, tail: Tail) -> None:

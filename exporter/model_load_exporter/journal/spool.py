@@ -70,7 +70,7 @@ def open_spool(folder: str) -> Spool:
     """The spool in that folder. Raises SpoolError: not there, no rights, an unknown format, a file system that lies."""
     # Before anything touches the folder: a look at a frozen network mount would never come back.
     kind = filesystem_type(folder)
-    if kind is not None and kind.startswith(_UNSAFE_TYPES):
+    if kind is not None and unsafe(kind):
         raise SpoolError(f"{folder} is on {kind}, where locks cannot be trusted: use a local disk")
     try:
         with open(f"{folder}/{SETTINGS}", "rb") as file:
@@ -83,6 +83,11 @@ def open_spool(folder: str) -> Spool:
     if version != VERSION:
         raise SpoolError(f"{folder} has format {version!r}; this version writes {VERSION}")
     return Spool(folder, files, size)
+
+
+def unsafe(kind: str) -> bool:
+    """True for file systems whose locks may lie, or that may hang: of the network, or of a user-space server."""
+    return kind.startswith(_UNSAFE_TYPES)
 
 
 def filesystem_type(path: str, mountinfo: str = "/proc/self/mountinfo") -> str | None:

@@ -8,10 +8,7 @@ import time
 from model_load_exporter.attempt import Begin, End, LoadAttempt, StageBegin, StageEnd
 from model_load_exporter.holding import Exit, Hold, Holding, Unhold
 from model_load_exporter.journal.format import JournalError, decode
-from model_load_exporter.journal.line import MAX_LINE, SUFFIX
-
-MAX_FILE = 2**20
-"""Bytes read of one file: a load writes some kilobytes; what a runaway writer adds beyond is not read."""
+from model_load_exporter.journal.line import MAX_FILE, MAX_LINE, SUFFIX
 
 _CHUNK = 65536
 
@@ -60,6 +57,7 @@ class Tail:
                 if not self._skipping:
                     problems.append(JournalError("oversized", f"{self.name}: a line over {MAX_LINE} bytes"))
                 self._rest, self._skipping = b"", True
+                self._foreign = self.attempt is None and self.holding is None
             if self._offset >= MAX_FILE:
                 problems.append(JournalError("too_large", f"{self.name}: over {MAX_FILE} bytes, the rest is not read"))
         return events, problems

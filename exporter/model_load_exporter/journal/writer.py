@@ -12,8 +12,10 @@ import time
 import weakref
 from typing import Any
 
-from model_load_exporter.journal.line import READER_LOCK, SUFFIX, VERSION, encode
+from model_load_exporter.journal.line import MAX_FILE, MAX_LINE, READER_LOCK, SUFFIX, VERSION, encode
 from model_load_exporter.journal.spool import Spool, SpoolError
+
+_LAST = ("end", "exit")
 
 _open_files: "weakref.WeakSet[JournalFile]" = weakref.WeakSet()
 
@@ -41,7 +43,11 @@ class JournalFile:
         line = encode({**first, "v": VERSION, "id": file_id})
         hidden = f"{spool.folder}/.{file_id}.tmp"
         fd = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        # Known from its first moment on: another thread may fork while the disk takes its time here.
+        file = cls(fd, file_id, len(line))
         try:
+            # A service's umask may be 077; the daemon need not be root, nor of its group.
+            os.fchmod(fd, 0o644)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.write(fd, line) != len(line):
                 raise OSError("short write: the disk is full")
@@ -49,9 +55,9 @@ class JournalFile:
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(hidden)
-            os.close(fd)
+            file.close()
             raise
-        return cls(fd, file_id, len(line))
+        return file
 
     @property
     def open(self) -> bool:
@@ -64,13 +70,16 @@ class JournalFile:
             return False
         try:
             line = encode(event)
+            if self.written + len(line) > MAX_FILE - 2 * MAX_LINE and event["event"] not in _LAST:
+                # Readers stop at MAX_FILE: a load with thousands of stages leaves some out, never its end.
+                return False
             if self._torn:
                 # The last write was cut short by a full disk: end that line, so that this one stands alone.
                 line = b"\n" + line
             done = os.write(self._fd, line)
             self.written += done
             self._torn = done != len(line)
-        except (OSError, ValueError, TypeError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return False
         return not self._torn
 

@@ -48,6 +48,17 @@ class Process:
             self._fd = -1
 
 
+def age_of(pid: int, procfs: str) -> float | None:
+    """Seconds since the process began; None where that cannot be read."""
+    try:
+        with open(f"{procfs}/{pid}/stat", "rb") as file:
+            began = int(file.read(1024).rpartition(b")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        with open(f"{procfs}/uptime", "rb") as file:
+            return float(file.readline().split()[0]) - began
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def supported() -> bool:
     """True where this kernel tells the exit status of another's child, by asking it about this process."""
     try:

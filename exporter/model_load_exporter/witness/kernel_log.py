@@ -71,7 +71,7 @@ class KernelLog:
                 return counts
             if not record:
                 return counts
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, IndexError):
                 self._take(record, counts)
 
     def oom_kill(self, pid: int, after: int, since: float) -> OomKill | None:

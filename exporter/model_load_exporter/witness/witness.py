@@ -15,7 +15,7 @@ from model_load_exporter.witness import exit_status
 from model_load_exporter.witness.attribution import attribute
 from model_load_exporter.witness.cgroup import MemoryCgroup, memory_cgroup
 from model_load_exporter.witness.evidence import Evidence, ExitStatus, Verdict
-from model_load_exporter.witness.exit_status import Process
+from model_load_exporter.witness.exit_status import Process, age_of
 from model_load_exporter.witness.kernel_log import Cursor, KernelLog
 from model_load_exporter.witness.locks import lock_owner
 
@@ -27,6 +27,8 @@ _REAP = 0.5
 """How long the parent of a dead process may take to reap it before the verdict does without its exit status."""
 _TEARDOWN = 5.0
 """A process frees its lock some milliseconds before it is gone; one that lives on has lost its journal."""
+_AGE_SLACK = 5.0
+"""Wall clock and boot clock may differ by this much over a load before a process is taken for a later one."""
 _CLOCK_SLACK = 120.0
 """The kernel log's clock and CLOCK_MONOTONIC drift apart over days; matters only for deaths while no daemon ran."""
 
@@ -96,12 +98,16 @@ class Witness:
         owner = self._owner(device, inode)
         # The journal's pid means something here only if it was written in this very pid namespace.
         told = pid if namespace is not None and namespace == pid_namespace() else None
-        process = self._hold(owner or told)
-        if process is not None and owner is not None and self._owner(device, inode) != owner:
+        process = self._hold(owner)
+        if process is not None and self._owner(device, inode) != owner:
             process.close()
             process = None
+        if process is None:
+            # The one that locked may be gone by design: flock(1) locks for the shell that began it.
+            process = self._hold(told, not_younger_than=age)
+            owner = told if process is not None or owner is None else owner
         live = process is not None
-        number = owner or told
+        number = owner
         in_host = pid_namespace() == _HOST_PID_NAMESPACE
         group = None
         if live and number is not None and "cgroup" not in self._disabled:
@@ -167,9 +173,14 @@ class Witness:
             return lock_owner(device, inode, self._procfs)
         return None
 
-    def _hold(self, pid: int | None) -> Process | None:
+    def _hold(self, pid: int | None, not_younger_than: float = 0.0) -> Process | None:
+        """The process of that pid; None where it is gone, or began after what it is said to have done: a later one."""
         if pid is None:
             return None
         with contextlib.suppress(OSError):
-            return Process(pid)
+            process = Process(pid)
+            age = age_of(pid, self._procfs)
+            if age is None or age + _AGE_SLACK >= not_younger_than:
+                return process
+            process.close()
         return None
