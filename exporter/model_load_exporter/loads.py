@@ -62,6 +62,7 @@ class Loads:
         self.tallies: dict[Key, Tally] = {}
         self.open: dict[str, OpenLoad] = {}
         self.held: dict[str, list[Held]] = {}
+        self._replaced: set[str] = set()
         self.version = 0
         self.config_version = 0
         self._ledger = ledger
@@ -211,6 +212,11 @@ class Loads:
 
     def hold(self, holding: Holding) -> None:
         """What a process holds, as it is now; takes the place of what it held before."""
+        if holding.first.id in self._replaced:
+            # Read after the file that takes its place: its process died before it could say so here.
+            return
+        if holding.first.replaces is not None:
+            self._replaced.add(holding.first.replaces)
         before = self.held.pop(holding.first.replaces or "", []) + self.held.get(holding.first.id, [])
         rows = []
         for hold in holding.held.values():
@@ -223,6 +229,7 @@ class Loads:
 
     def release(self, holding: Holding) -> None:
         """A process ended in good order, or goes on in another file."""
+        self._replaced.discard(holding.first.id)
         self._holders_changed(self.held.pop(holding.first.id, []))
 
     def holder_died(self, holding: Holding, death: Death, *, known: bool) -> None:
@@ -231,6 +238,7 @@ class Loads:
         known: the ledger has this death already.
         """
         rows = self.held.pop(holding.first.id, [])
+        self._replaced.discard(holding.first.id)
         if not known:
             for key in {held.key for held in rows}:
                 self._tally(key).count_death(death.reason, death.time)

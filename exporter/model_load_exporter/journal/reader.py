@@ -296,7 +296,9 @@ class SpoolReader:
     def _finish(self, tail: Tail) -> None:
         """The writer is gone."""
         if tail.attempt is None and tail.holding is None and tail.age() < _STALE_SECONDS:
-            # Nothing in it yet: a writer that makes its file in the open may be about to lock it.
+            # Nothing in it yet: a writer that makes its file in the open may be about to lock it. Not kept open till
+            # then: anybody may leave such files here, and each would cost a descriptor.
+            self._forget(tail)
             return
         tail.finished = True
         if tail.torn():
