@@ -151,7 +151,7 @@ class Loads:
             group, new = self._groups.place(begin, key)
             key, load_id = group.key, group.root
             if new:
-                self._tally(key).count_begin(begin.time)
+                self._tally(key).count_begin(min(begin.time, self._clock()))
                 self._changed(key)
             self._ledger.put_row(_row(attempt, key, load_id))
         now, monotonic = self._clock(), self._monotonic()
@@ -174,7 +174,8 @@ class Loads:
         load = self.open.pop(attempt.id, None)
         if load is None or attempt.outcome is None:
             return
-        ended, seconds = attempt.ended or self._clock(), attempt.seconds or 0.0
+        # A writer's clock may be ahead, or lie: an event of the future would outlive every success that follows it.
+        ended, seconds = min(attempt.ended or self._clock(), self._clock()), attempt.seconds or 0.0
         tally = self._tally(load.key)
         group, _ = self._groups.place(attempt.begin, load.key)
         counted = group.end(attempt.id, attempt.outcome)
@@ -222,7 +223,7 @@ class Loads:
         for hold in holding.held.values():
             key = self.resolve(hold.target, hold.model, hold.path, hold.repo)
             tally = self._tally(key)
-            tally.seen = max(tally.seen, hold.time)
+            tally.seen = max(tally.seen, min(hold.time, self._clock()))
             rows.append(Held(key, hold))
         self.held[holding.first.id] = rows
         self._holders_changed(before + rows)

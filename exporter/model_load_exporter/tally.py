@@ -93,7 +93,8 @@ class Tally:
         self.last_seconds = seconds
         self.peak_rss, self.peak_anonymous = peak_rss, peak_anonymous
         self.recent = [row for row in self.recent if row[1] > seconds and row[0] > ended - RECENT_SECONDS]
-        self.recent = [*self.recent, (ended, seconds)][-_MAX_RECENT:]
+        # Longest first, by the line above: what is dropped beyond the limit are the shortest.
+        self.recent = [*self.recent, (ended, seconds)][:_MAX_RECENT]
         self._touch(ended)
 
     def longest_recent(self, now: float) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model_load_exporter.attempt import Death, StageBegin, StageEnd
+from model_load_exporter.attempt import Death, End, StageBegin, StageEnd
 from support.loads import World, holding
 
 
@@ -62,12 +62,23 @@ def test_retries_are_counted_over_a_restart(world: World) -> None:
     assert (world.tally().attempts, world.tally().retries) == (3, 1)
 
 
+def test_a_writer_whose_clock_is_ahead_fails_now(world: World) -> None:
+    """An event of the future would outlive every success that follows it, and page until then."""
+    ahead = world.clock.wall + 86400
+    attempt = world.begin("a-1", time=ahead)
+    attempt.apply(End(ahead + 1, "failed", "file_empty"))
+    world.loads.end(attempt)
+    assert world.tally().failure == {"file_empty": (world.clock.wall, "other")}
+    assert world.tally().last_started == world.clock.wall
+
+
 def test_a_death_is_a_failure_with_the_witness_reason(world: World) -> None:
     """The verdict and the stage that was open."""
     attempt = world.begin("a-1")
     attempt.apply(StageBegin(world.clock.wall, "weights"))
-    world.loads.die(attempt, Death(world.clock.wall + 3, "host_oom_killed", "m", "high", ("kernel log",)))
-    assert world.tally().failure == {"host_oom_killed": (world.clock.wall + 3, "weights")}
+    world.clock.pass_(3)
+    world.loads.die(attempt, Death(world.clock.wall, "host_oom_killed", "m", "high", ("kernel log",)))
+    assert world.tally().failure == {"host_oom_killed": (world.clock.wall, "weights")}
     row = world.ledger.row("a-1")
     assert row is not None
     assert (row.outcome, row.reason, row.stage, row.seconds) == ("failed", "host_oom_killed", "weights", 3.0)
