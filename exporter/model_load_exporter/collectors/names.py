@@ -1,3 +1,5 @@
 """The collectors' names, for flags and help texts: without importing what the collectors need."""
 
-COLLECTOR_NAMES = ("loads", "holders", "canary", "prediction", "host", "cache_disk", "oom", "exporter", "process")
+COLLECTOR_NAMES = (
+    "loads", "holders", "canary", "prediction", "host", "cache_disk", "oom", "cgroup", "gpu", "exporter", "process",
+)  # fmt: skip

@@ -1,12 +1,14 @@
 """Every collector, a line each: its name is its file's, `--no-collector.NAME` switches it off."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from model_load_exporter.canary.standing import Standings
 from model_load_exporter.collectors.base import Collector
 from model_load_exporter.collectors.cache_disk import CacheDiskCollector
 from model_load_exporter.collectors.canary import CanaryCollector
+from model_load_exporter.collectors.cgroup import CgroupCollector
+from model_load_exporter.collectors.gpu import GpuCollector
 from model_load_exporter.collectors.holders import HoldersCollector
 from model_load_exporter.collectors.host import HostCollector
 from model_load_exporter.collectors.loads import LoadsCollector
@@ -28,6 +30,7 @@ class Sources:
     config_status: ConfigStatus
     config: Callable[[], Config]
     procfs: str
+    sysfs: str = "/sys"
 
 
 COLLECTORS: dict[str, Callable[[Sources], Collector]] = {
@@ -38,9 +41,16 @@ COLLECTORS: dict[str, Callable[[Sources], Collector]] = {
     "host": lambda sources: HostCollector(sources.procfs),
     "cache_disk": lambda sources: CacheDiskCollector(lambda: sources.config().cache_paths),
     "oom": lambda sources: OomCollector(sources.recorder.oom.kills, readable=sources.recorder.evidence["kernel_log"]),
+    "cgroup": lambda sources: CgroupCollector(sources.recorder.writers, sources.procfs, sources.sysfs),
+    "gpu": lambda sources: GpuCollector(sources.recorder.writers, lambda: _kernel_xids(sources.recorder)),
     "exporter": lambda sources: OwnCollector(sources.recorder, sources.config_status),
     "process": lambda _sources: ProcessMetrics(),
 }
+
+
+def _kernel_xids(recorder: Recorder) -> Mapping[tuple[str, int], int] | None:
+    log = recorder.witness.kernel_log
+    return log.xids if log is not None else None
 
 
 def collectors(sources: Sources, disabled: Collection[str] = ()) -> list[Collector]:
