@@ -4,18 +4,23 @@ One file for all models of the process, made when the first is held. A forked ch
 inherited is the parent's.
 """
 
+from __future__ import annotations
+
 import atexit
 import contextlib
 import os
 import sys
 import threading
 from collections import deque
-from typing import Any
 
 from model_load_exporter.journal.line import VERSION
 from model_load_exporter.journal.process import identity
 from model_load_exporter.journal.spool import SpoolError, find_spool
 from model_load_exporter.journal.writer import JournalFile, stamp
+
+TYPE_CHECKING = False  # typing itself would be most of what importing this costs a service
+if TYPE_CHECKING:
+    from typing import Any
 
 ROTATE_AT = 64 * 1024
 """Bytes after which the holder file goes on in a new one: it lives as long as the process does."""

@@ -1,26 +1,31 @@
 """Load: one load of a model by this process, as it is told to the journal while it happens."""
 
+from __future__ import annotations
+
 import contextlib
-import logging
 import os
 import weakref
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from contextvars import ContextVar
 
-from model_load_exporter.instrument import memory
+from model_load_exporter.instrument import log, memory
 from model_load_exporter.instrument.holder import holder
 from model_load_exporter.journal.process import identity, runtime
 from model_load_exporter.journal.spool import SpoolError, find_spool
 from model_load_exporter.journal.writer import JournalFile, stamp
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # typing itself would be most of what importing this costs a service
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
 
-logger = logging.getLogger("model_load_exporter")
+    T = TypeVar("T")
 
 PARENT = "MODEL_LOAD_EXPORTER_PARENT"
 """Exported while a load is open: what a child process loads of the same model belongs to that load."""
 
 _warned = False
+
+_innermost: ContextVar[tuple[str, str] | None] = ContextVar("model_load_exporter_stage", default=None)
+"""(load's id, stage) of the innermost stage around this place."""
 
 
 class Load:
@@ -38,20 +43,30 @@ class Load:
         self._pid = os.getpid()
         self._file: JournalFile | None = None
         self._held_objects: int | None = None
-        self._rss, self._anonymous = memory.resident()
+        self._meter = memory.Meter()
+        self._space, _, self._anonymous = self._meter.read()
         self._highest = memory.highest_resident()
         self._gpu = memory.gpu_allocated()
         self._parent_outside: str | None = None
+        self._notes: dict[str, Any] = {}
+        self._described: dict[str, Any] = {}
+        self.over = False
+        self.around: Load | None = None
+        """The load around this one in its thread, kept by `nesting`."""
 
     @property
     def witnessed(self) -> bool:
         """True while the journal takes what this load tells. False: no spool, a full disk, an unsafe file system."""
         return self._file is not None and self._file.open
 
-    def begin(self) -> None:
-        """Opens the journal file, or warns once in the life of the process that nobody witnesses its loads."""
+    def begin(self, began: dict[str, Any] | None = None) -> None:
+        """Opens the journal file, or warns once in the life of the process that nobody witnesses its loads.
+
+        began: time and monotonic of a load that is told after the fact; without it, it begins now.
+        """
         event: dict[str, Any] = {
             **stamp("begin"),
+            **(began or {}),
             **identity(),
             "model": self.model,
             "kind": "service",
@@ -71,16 +86,17 @@ class Load:
             _warn_once(error)
         self._export_parent()
 
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Stage:
         """One stage of the load: download, config, tokenizer, weights, device, pipeline, warmup, inference, other."""
-        self._tell({**stamp("stage_begin"), "stage": name})
-        try:
-            yield
-        except BaseException:
-            self._end_stage(name, failed=True)
-            raise
-        self._end_stage(name, failed=False)
+        return Stage(self, name)
+
+    def note(self, message: str, **notes: Any) -> None:
+        """What a load that succeeds should not keep to itself, weights that the files did not have, say: in `end`."""
+        self._notes = {"message": message, "notes": notes}
+
+    def describe(self, **keys: str) -> None:
+        """More of what is held: format, dtype, version, revision. What is known already stays."""
+        self._described = {**keys, **self._described}
 
     def holds(self, obj: T) -> T:
         """Says that `obj` is (part of) the loaded model, and returns it: the model is held until the last such object
@@ -94,24 +110,33 @@ class Load:
 
     def end(self, error: BaseException | None) -> None:
         """Tells the outcome: loaded without an error, else cancelled or failed with the reason that the error has."""
+        self.over = True
+        now = self._meter.read()
+        self._meter.close()
         if os.getpid() != self._pid:
             return
         self._restore_parent()
         event = stamp("end")
-        event.update(self._peaks())
+        event.update(self._peaks(*now[1:]))
         if error is None:
             event["outcome"] = "loaded"
+            event.update(self._notes)
         else:
             event.update(_outcome_of(error, self.path))
         self._tell(event)
         if self._file is not None:
             # 0: the service threw away all that it said the model is, before the load was over.
             if error is None and self._held_objects != 0:
-                holder.hold(self.model, self._details())
+                holder.hold(self.model, self._details(*now))
             self._file.close()
 
-    def _end_stage(self, name: str, *, failed: bool) -> None:
-        rss, anonymous = memory.resident()
+    def begin_stage(self, name: str, began: dict[str, Any] | None = None) -> None:
+        """A stage begins; `stage` does it for a `with`. began: as for `begin`."""
+        self._tell({**stamp("stage_begin"), **(began or {}), "stage": name})
+
+    def end_stage(self, name: str, *, failed: bool) -> None:
+        """A stage ends, with the memory that the process has now."""
+        _, rss, anonymous = self._meter.read()
         event = {**stamp("stage_end"), "stage": name, "rss": rss, "anonymous": anonymous}
         if failed:
             event["failed"] = True
@@ -121,15 +146,15 @@ class Load:
         if self._file is not None:
             self._file.write(event)
 
-    def _peaks(self) -> dict[str, int | None]:
+    def _peaks(self, rss: int | None, anonymous: int | None) -> dict[str, int | None]:
         """Peak resident size where this load made it: the kernel's high-water mark counts only if it rose."""
-        rss, anonymous = memory.resident()
         highest = memory.highest_resident()
         risen = highest is not None and self._highest is not None and highest > self._highest
         return {"peak_rss": highest if risen else rss, "peak_anonymous": anonymous}
 
-    def _details(self) -> dict[str, Any]:
-        _, anonymous = memory.resident()
+    def _details(self, space: int | None, _rss: int | None, anonymous: int | None) -> dict[str, Any]:
+        # Reading what is mapped costs as much as the rest of a load. A process that is no larger has mapped nothing.
+        grown = space is None or self._space is None or space > self._space
         gpu = memory.gpu_allocated()
         return {
             "attempt": self.id,
@@ -137,8 +162,9 @@ class Load:
             "path": self.path,
             "repo": self.repo,
             "anonymous": max(0, (anonymous or 0) - (self._anonymous or 0)),
-            "mapped": memory.mapped_files(self.path),
+            "mapped": memory.mapped_files(self.path) if grown else [],
             "runtime": runtime(),
+            **self._described,
             "gpu": [[index, max(0, size - self._gpu.get(index, 0))] for index, size in gpu.items()],
         }
 
@@ -169,12 +195,32 @@ _exporting: list[Load] = []
 """The open loads of this process, in the order in which they began."""
 
 
+class Stage:
+    """One stage of a load, for a `with`."""
+
+    __slots__ = ("_around", "_load", "_name")
+
+    def __init__(self, load: Load, name: str) -> None:
+        self._load, self._name = load, name
+        self._around: tuple[str, str] | None = None
+
+    def __enter__(self) -> None:
+        self._around = _innermost.get()
+        _innermost.set((self._load.id, self._name))
+        self._load.begin_stage(self._name)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        _innermost.set(self._around)
+        self._load.end_stage(self._name, failed=kind is not None)
+
+
 class NestedLoad:
     """A load at or below the path of an open one: a stage of that one, and its own stages are that one's too."""
 
-    def __init__(self, outer: Load) -> None:
+    def __init__(self, outer: Load, stage: str = "other") -> None:
         self._outer = outer
-        self._stage: contextlib.AbstractContextManager[None] | None = None
+        self._name = stage
+        self._stage: Stage | None = None
 
     @property
     def witnessed(self) -> bool:
@@ -182,11 +228,12 @@ class NestedLoad:
         return self._outer.witnessed
 
     def begin(self) -> None:
-        """Begins a stage of the outer load."""
-        self._stage = self._outer.stage("other")
-        self._stage.__enter__()
+        """Begins a stage of the outer load, unless it has no name or that is at a stage of this name here already."""
+        if self._name and (self._name == "other" or _innermost.get() != (self._outer.id, self._name)):
+            self._stage = self._outer.stage(self._name)
+            self._stage.__enter__()
 
-    def stage(self, name: str) -> contextlib.AbstractContextManager[None]:
+    def stage(self, name: str) -> Stage:
         """One stage, told as the outer load's."""
         return self._outer.stage(name)
 
@@ -194,11 +241,18 @@ class NestedLoad:
         """As the outer load does."""
         return self._outer.holds(obj)
 
+    def note(self, message: str, **notes: Any) -> None:
+        """As the outer load does."""
+        self._outer.note(message, **notes)
+
+    def describe(self, **keys: str) -> None:
+        """As the outer load does: of several parts, the first says what the whole is."""
+        self._outer.describe(**keys)
+
     def end(self, error: BaseException | None) -> None:
         """Ends the stage; whether the outer load fails is for the outer load to say."""
         if self._stage is not None:
-            with contextlib.suppress(BaseException):
-                self._stage.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+            self._stage.__exit__(type(error) if error else None, error, None)
 
 
 def _outcome_of(error: BaseException, path: str | None) -> dict[str, str]:
@@ -232,4 +286,4 @@ def _warn_once(error: Exception) -> None:
     global _warned
     if not _warned:
         _warned = True
-        logger.warning("model loads of this process are not witnessed: %s", error)
+        log.warning("model loads of this process are not witnessed: %s", error)

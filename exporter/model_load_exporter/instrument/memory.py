@@ -11,18 +11,36 @@ _MAX_MAPPED = 64
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-def resident() -> tuple[int | None, int | None]:
-    """(resident, anonymous) bytes of this process now, from /proc/self/statm; None where there is no /proc."""
-    try:
-        fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+class Meter:
+    """/proc/self/statm, kept open for the life of a load: opening it is four fifths of a reading."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self) -> None:
         try:
-            fields = os.read(fd, 128).split()
-        finally:
-            os.close(fd)
-        # What is resident and not of a file or of shared memory is anonymous: RssAnon in /proc/self/status.
-        return int(fields[1]) * _PAGE, (int(fields[1]) - int(fields[2])) * _PAGE
-    except (OSError, ValueError, IndexError):
-        return None, None
+            self._fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._fd = -1
+
+    def read(self) -> tuple[int | None, int | None, int | None]:
+        """(address space, resident, anonymous) bytes of this process now; None where there is no /proc."""
+        try:
+            fields = os.pread(self._fd, 128, 0).split()
+            # What is resident and not of a file or of shared memory is anonymous: RssAnon in /proc/self/status.
+            return int(fields[0]) * _PAGE, int(fields[1]) * _PAGE, (int(fields[1]) - int(fields[2])) * _PAGE
+        except (OSError, ValueError, IndexError):
+            return None, None, None
+
+    def close(self) -> None:
+        """The load is over. May be called again."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            try:
+                os.close(fd)
+            except OSError:
+                return
+
+    __del__ = close
 
 
 def highest_resident() -> int | None:

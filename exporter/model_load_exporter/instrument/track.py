@@ -1,26 +1,24 @@
 """track_load: two lines that make a load witnessed. Context manager and decorator, for sync and async code."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
-import logging
 import os
-import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar, cast
 
+from model_load_exporter.instrument import log, nesting
 from model_load_exporter.instrument.holder import holder
 from model_load_exporter.instrument.load import Load, NestedLoad
 
-F = TypeVar("F", bound=Callable[..., Any])
+TYPE_CHECKING = False  # typing itself would be most of what importing this costs a service
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
 
-logger = logging.getLogger("model_load_exporter")
+    F = TypeVar("F", bound=Callable[..., Any])
 
 TARGET = "MODEL_LOAD_EXPORTER_TARGET"
-
-_open: dict[str, Load] = {}
-"""The loads that are open in this process, in any thread: contextvars do not reach the threads of a pool."""
-_lock = threading.Lock()
 
 _COROUTINE, _GENERATOR, _ASYNC_GENERATOR = 0x80, 0x20, 0x200  # inspect.CO_*; importing inspect costs 5 ms
 
@@ -55,7 +53,7 @@ class track_load:  # noqa: N801 - read as a verb, like contextlib's own
             load = self._new_load()
             load.begin()
         except Exception:  # whatever is wrong with the witness, the load goes on without one
-            logger.debug("a load goes on unwitnessed", exc_info=True)
+            log.trouble("a load goes on unwitnessed")
             load = load or Load("unknown")
         self._entered.append(load)
         return load
@@ -64,13 +62,12 @@ class track_load:  # noqa: N801 - read as a verb, like contextlib's own
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         load = self._entered.pop()
-        if isinstance(load, Load):
-            with _lock:
-                _open.pop(load.id, None)
         try:
+            if isinstance(load, Load):
+                nesting.leave(load)
             load.end(error)
         except Exception:  # as above
-            logger.debug("the end of a load was not told", exc_info=True)
+            log.trouble("the end of a load was not told")
 
     async def __aenter__(self) -> Load | NestedLoad:
         return self.__enter__()
@@ -93,16 +90,16 @@ class track_load:  # noqa: N801 - read as a verb, like contextlib's own
                 with self._again():
                     return await function(*args, **kwargs)
 
-            return cast(F, tracked_async)
+            return tracked_async  # type: ignore[return-value]  # with the signature of F
 
         @functools.wraps(function)
         def tracked(*args: Any, **kwargs: Any) -> Any:
             with self._again():
                 return function(*args, **kwargs)
 
-        return cast(F, tracked)
+        return tracked  # type: ignore[return-value]  # as above
 
-    def _again(self) -> "track_load":
+    def _again(self) -> track_load:
         """The same settings for another load: calls of a decorated function may overlap."""
         return track_load(self._model, self._path, repo=self._repo, target=self._target)
 
@@ -113,37 +110,10 @@ class track_load:  # noqa: N801 - read as a verb, like contextlib's own
         path = os.fspath(self._path) if self._path is not None else None
         model = model_name(self._model, path, self._repo)
         target = self._target if self._target is not None else os.environ.get(TARGET, "")
-        with _lock:
-            for outer in _open.values():
-                if _covers(outer, model, path, self._repo):
-                    return NestedLoad(outer)
-            load = Load(model, target=target, path=path, repo=self._repo)
-            _open[load.id] = load
-        return load
+        return nesting.claim(Load(model, target=target, path=path, repo=self._repo))
 
 
 def unloaded(model: str) -> None:
     """Says that this process no longer holds `model`, by the name it was loaded under."""
     with contextlib.suppress(Exception):
         holder.unhold(model)
-
-
-def _covers(outer: Load, model: str, path: str | None, repo: str | None) -> bool:
-    """True where a load belongs to one that is already open: at or below its path, the same repo, or the same name."""
-    if path is not None and outer.path is not None:
-        above = os.path.abspath(outer.path)
-        below = os.path.abspath(path)
-        return below == above or below.startswith(above.rstrip("/") + "/")
-    if repo is not None and outer.repo is not None:
-        return repo == outer.repo
-    return model == outer.model
-
-
-def _forget() -> None:
-    """In a forked child: the loads that were open are the parent's, and its lock may be held by no thread here."""
-    global _lock
-    _lock = threading.Lock()
-    _open.clear()
-
-
-os.register_at_fork(after_in_child=_forget)
