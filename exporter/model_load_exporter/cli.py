@@ -5,10 +5,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from model_load_exporter.commands import check_config, history, probe, serve
+from model_load_exporter.commands import check_config, history, probe, run, serve
 from model_load_exporter.version import VERSION
 
-VERBS = (serve, probe, history, check_config)
+VERBS = (serve, run, probe, history, check_config)
 
 _DEBUG = "MODEL_LOAD_EXPORTER_DEBUG"
 
