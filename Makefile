@@ -22,9 +22,17 @@ help:                      ## say what there is
 	@scripts/setup models
 	@touch $@
 
+.venv-models/.hooks: scripts/setup | .venv-models/.ready
+	@scripts/setup hooks
+	@touch $@
+
 .run/models/.ready: examples/make_models.py | .venv-models/.ready
 	@echo "building a small NLLB, a small Aya and a copy of MiniLM in .run/models" >&2
 	@.venv-models/bin/python examples/make_models.py .run/models
+	@touch $@
+
+.venv-models/.servers: scripts/setup | .venv-models/.ready
+	@scripts/setup servers
 	@touch $@
 
 run: .venv/.exporter .venv-models/.ready .run/models/.ready   ## start the exporter on three real models; Ctrl-C ends it
@@ -32,7 +40,7 @@ run: .venv/.exporter .venv-models/.ready .run/models/.ready   ## start the expor
 	@exec .venv/bin/model-load-exporter serve --config.file examples/run.yml --web.listen-address $(LISTEN) \
 	    --spool.dir .run/spool --state.dir .run/state
 
-test: .venv/.dev .venv-models/.ready .run/models/.ready   ## set up and run every test
+test: .venv/.dev .venv-models/.ready .venv-models/.hooks .venv-models/.servers .run/models/.ready   ## set up and run every test
 	@scripts/setup tools
 	@.venv/bin/pytest $(PYTEST_ARGS)
 

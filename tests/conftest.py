@@ -14,19 +14,21 @@ from support.recording import Recording
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--full`: long matrices in their full size."""
     parser.addoption("--full", action="store_true", help="run long matrices in their full size")
+    parser.addoption("--update-golden", action="store_true", help="write tests/fixtures/golden as it is now")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out, and says so, what needs root or the full size."""
-    without = {}
-    if not config.getoption("--full"):
-        without["full"] = pytest.mark.skip(reason="a long matrix: run with --full")
-    if os.geteuid() != 0:
-        without["root"] = pytest.mark.skip(reason="needs root")
-    for item in items:
-        for name, skip in without.items():
-            if item.get_closest_marker(name):
-                item.add_marker(skip)
+    """Leaves out what needs root, a GPU or the full size; pytest's last line says how many these are."""
+    missing = {
+        "full": not config.getoption("--full"),
+        "gpu": not os.path.exists("/dev/nvidiactl"),
+        "root": os.geteuid() != 0,
+    }
+    without = [name for name, there in missing.items() if there]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in without)]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture

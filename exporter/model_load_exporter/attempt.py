@@ -18,6 +18,9 @@ OUTCOMES = ("loaded", "failed", "cancelled")
 MAX_STAGES = 256
 """Stages kept of one attempt; what a hostile or looping writer adds beyond is dropped."""
 
+MAX_WAITS = 16
+"""Stalls kept of one attempt."""
+
 
 def stage_label(name: str) -> str:
     """The stage if it is of the closed set, else `other`: a writer's own stage names stay in the history."""
@@ -67,6 +70,17 @@ class StageEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Kill:
+    """Whoever is about to end a process says so first, in a file of its own. cause: `timeout`, or a word of its own."""
+
+    time: float
+    pid: int
+    boot_id: str
+    pid_namespace: int | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The process told how its load ended."""
 
@@ -77,6 +91,7 @@ class End:
     peak_rss: int | None = None
     peak_anonymous: int | None = None
     monotonic: float | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +105,27 @@ class Death:
     evidence: tuple[str, ...] = ()
 
 
-Event = Begin | StageBegin | StageEnd | End
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The load did not move from `since` on, and at `seen` it waited for this. kind: a word; what: a line."""
+
+    since: float
+    seen: float
+    stage: str
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParentStatus:
+    """The parent of the process that wrote a file tells how it ended. status: as wait(2) has it."""
+
+    time: float
+    pid: int
+    status: int
+
+
+Event = Begin | StageBegin | StageEnd | End | ParentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +167,9 @@ class LoadAttempt:
         self.seconds: float | None = None
         self.peak_rss: int | None = None
         self.peak_anonymous: int | None = None
+        self.parent_status: int | None = None
+        self.notes: dict[str, Any] = {}
+        self.waits: list[Wait] = []
         # Where the exception that is on its way out came from; anything but a stage's failed end means it was caught.
         self._raised_in: str | None = None
 
@@ -165,6 +203,8 @@ class LoadAttempt:
             self._end_stage(event)
         elif isinstance(event, End):
             self._end(event)
+        elif isinstance(event, ParentStatus) and event.pid == self.begin.pid:
+            self.parent_status = event.status
 
     def die(self, death: Death) -> None:
         """Takes the witness's verdict: the process ended and did not tell."""
@@ -185,6 +225,18 @@ class LoadAttempt:
         if anonymous is not None:
             self.peak_anonymous = max(anonymous, self.peak_anonymous or 0)
 
+    def wait(self, wait: Wait) -> bool:
+        """Takes what it was seen to wait for while it did not move; False where that is known already."""
+        last = self.waits[-1] if self.waits else None
+        if (
+            not self.open
+            or len(self.waits) >= MAX_WAITS
+            or (last and (last.what, last.since) == (wait.what, wait.since))
+        ):
+            return False
+        self.waits.append(wait)
+        return True
+
     def _end_stage(self, event: StageEnd) -> None:
         self.observe_memory(event.rss, event.anonymous)
         for index in range(len(self.stages) - 1, -1, -1):
@@ -202,6 +254,7 @@ class LoadAttempt:
         self.outcome = event.outcome
         self.reason = reason_or_unknown(event.reason) if event.outcome == "failed" else None
         self.message = event.message
+        self.notes = event.notes
         self.confidence = "told"
         self.seconds = _seconds(self.begin.time, self.begin.monotonic, event.time, event.monotonic)
         self.ended = max(event.time, self.begin.time)

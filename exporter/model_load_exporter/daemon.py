@@ -82,7 +82,9 @@ class Daemon:
         self.standings = Standings(self.ledger)
         self.standings.configure(_with_canary(self.config))
         self.schedule = Schedule(self.standings, self.recorder, options.spool, options.procfs, options.sysfs)
-        sources = Sources(self.loads, self.standings, self.recorder, self.status, lambda: self.config, options.procfs)
+        sources = Sources(
+            self.loads, self.standings, self.recorder, self.status, lambda: self.config, options.procfs, options.sysfs
+        )
         self.scraper = Scraper(collectors(sources, options.collectors_disabled))
         self._reloading = asyncio.Lock()
 

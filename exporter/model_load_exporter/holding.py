@@ -7,6 +7,8 @@ same process replaces the earlier: the process loaded it again.
 from dataclasses import dataclass, field
 from typing import Any
 
+from model_load_exporter.attempt import ParentStatus
+
 MAX_HELD = 256
 """Models that one process may hold at once; more are dropped."""
 
@@ -55,7 +57,7 @@ class Exit:
     moved: str | None = None
 
 
-HoldingEvent = Hold | Unhold | Exit
+HoldingEvent = Hold | Unhold | Exit | ParentStatus
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Holding:
     held: dict[str, Hold] = field(default_factory=dict)
     exited: bool = False
     moved: str | None = None
+    parent_status: int | None = None
 
     def __post_init__(self) -> None:
         self.held[self.first.model] = self.first
@@ -77,6 +80,9 @@ class Holding:
                 self.held[event.model] = event
         elif isinstance(event, Unhold):
             self.held.pop(event.model, None)
+        elif isinstance(event, ParentStatus):
+            if event.pid == self.first.pid:
+                self.parent_status = event.status
         else:
             self.exited = True
             self.moved = event.moved

@@ -107,6 +107,11 @@ class Ledger:
                 Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
         return cls(_connect(path), str(path), set_aside=str(aside))
 
+    @classmethod
+    def in_memory(cls) -> "Ledger":
+        """One that is gone with its process: for who reads and counts nothing for good."""
+        return cls(_connect(Path(":memory:")), ":memory:")
+
     def row(self, attempt_id: str) -> Row | None:
         """One attempt, or None."""
         if attempt_id in self._rows:

@@ -7,9 +7,9 @@ to the ledger as they are made; `Ledger.flush` makes them last.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from model_load_exporter.attempt import Begin, Death, LoadAttempt, stage_label
+from model_load_exporter.attempt import Begin, Death, LoadAttempt, Wait, stage_label
 from model_load_exporter.config import Config, Model, Thresholds
 from model_load_exporter.grouping import Groups
 from model_load_exporter.holding import Hold, Holding
@@ -56,8 +56,9 @@ class Loads:
 
     def __init__(
         self, config: Config, ledger: Ledger, clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic, *, joinable: bool = True,
     ) -> None:  # fmt: skip
+        """joinable: False where nothing will begin, so that the loads that it could join are not read."""
         self.lock = threading.Lock()
         self.tallies: dict[Key, Tally] = {}
         self.open: dict[str, OpenLoad] = {}
@@ -69,7 +70,7 @@ class Loads:
         self._clock, self._monotonic = clock, monotonic
         self._groups = Groups()
         self._configured: set[Key] = set()
-        self._restore()
+        self._restore(joinable=joinable)
         self.apply_config(config, ModelIndex(config))
 
     # -- what is known ------------------------------------------------------------------------------------------
@@ -169,6 +170,12 @@ class Loads:
             self._tally(load.key).version += 1
             self.version += 1
 
+    def waits(self, attempt: LoadAttempt, wait: Wait) -> None:
+        """A load that does not move was seen to wait for something: the history has it while it is open, too."""
+        load = self.open.get(attempt.id)
+        if load is not None and attempt.wait(wait):
+            self._ledger.put_row(_row(attempt, load.key, load.load_id))
+
     def end(self, attempt: LoadAttempt) -> None:
         """An attempt told its end, or the verdict on its death was applied to it."""
         load = self.open.pop(attempt.id, None)
@@ -253,9 +260,9 @@ class Loads:
         """Forgets what nobody can ask for any more."""
         self._groups.forget(self._clock())
 
-    def _restore(self) -> None:
+    def _restore(self, *, joinable: bool) -> None:
         self.tallies = self._ledger.tallies()
-        for row in self._ledger.unfinished():
+        for row in self._ledger.unfinished() if joinable else ():
             if row.kind != "service":
                 continue
             begin = Begin(
@@ -298,7 +305,8 @@ def _row(attempt: LoadAttempt, key: Key, load_id: str, outcome: str | None = Non
     detail = {
         "name": begin.model, "path": begin.path, "repo": begin.repo, "pid": begin.pid, "group": begin.group,
         "rank": begin.rank, "parent": begin.parent, "runtime": begin.runtime, "stages": stages,
-        "confidence": attempt.confidence, "evidence": list(attempt.evidence),
+        "confidence": attempt.confidence, "evidence": list(attempt.evidence), "waits": list(map(asdict, attempt.waits)),
+        "notes": attempt.notes,
     }  # fmt: skip
     return Row(
         id=begin.id, load_id=load_id, kind=begin.kind, target=key[0], model=key[1], began=begin.time,

@@ -14,11 +14,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
-from model_load_exporter.attempt import Death, LoadAttempt
+from model_load_exporter.attempt import Death, LoadAttempt, Wait
 from model_load_exporter.holding import Holding
+from model_load_exporter.journal.fault import forget_fault
+from model_load_exporter.journal.leftovers import tidy
 from model_load_exporter.journal.reader import SWEEP_SECONDS, SpoolReader
 from model_load_exporter.journal.tail import Tail
 from model_load_exporter.ledger import Ledger
+from model_load_exporter.live import LiveWriter
 from model_load_exporter.loads import Loads
 from model_load_exporter.oom_count import OomCount
 from model_load_exporter.sightings import Case, Sightings
@@ -26,6 +29,9 @@ from model_load_exporter.witness.evidence import Verdict
 from model_load_exporter.witness.witness import LOST, Witness
 
 logger = logging.getLogger(__name__)
+
+STALLED_SECONDS = 5.0
+"""A load that did not move for so long is asked what it waits for; its answer goes into the history."""
 
 _SAMPLE_SECONDS = 1.0
 _PRUNE_SECONDS = 3600.0
@@ -53,8 +59,9 @@ class Recorder(threading.Thread):
         self.adopted: set[str] = set()
         self._last_alive = last_alive
         self._reader = SpoolReader(folder, self)
-        self._sightings = Sightings(witness, procfs)
+        self._sightings = Sightings(witness, procfs, folder)
         self._finished: list[str] = []
+        self._ended_later: list[LoadAttempt] = []
         self._calls: deque[Callable[[], None]] = deque()
         self._stopping = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -73,6 +80,14 @@ class Recorder(threading.Thread):
     def spool_bytes(self) -> int:
         """Bytes of all files in the spool at the last sweep."""
         return self._reader.spool_bytes
+
+    def writers(self) -> list[LiveWriter]:
+        """The processes that load or hold models now."""
+        pids = self._sightings.pids()
+        with self.loads.lock:
+            files = [(file_id, load.key) for file_id, load in self.loads.open.items()]
+            files += [(file_id, held.key) for file_id, rows in self.loads.held.items() for held in rows]
+        return [LiveWriter(*key, *pids[file_id]) for file_id, key in files if file_id in pids]
 
     def submit(self, call: Callable[[], None]) -> None:
         """Runs `call` on the recorder's thread, soon; the ledger is flushed after it."""
@@ -148,6 +163,7 @@ class Recorder(threading.Thread):
             self.loads.tidy()
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
+            tidy(self._reader.folder)
             with contextlib.suppress(sqlite3.Error):
                 self.ledger.prune()
 
@@ -203,9 +219,11 @@ class Recorder(threading.Thread):
         if attempt.begin.kind != "service":
             self._canary_over(attempt)
             return
-        with self.loads.lock:
-            self.loads.end(attempt)
-        self._let_go(attempt.id)
+        if self._death_before(attempt.id):
+            # Another rank or worker of the same load died first: its reason is the load's, once it is known.
+            self._ended_later.append(attempt)
+        else:
+            self._end(attempt)
 
     def abandoned(self, attempt: LoadAttempt) -> None:
         """The journal was let go without an end: the witness is asked."""
@@ -251,8 +269,28 @@ class Recorder(threading.Thread):
         if attempt.id not in self.adopted:
             self._finished.append(attempt.id)
 
+    def _end(self, attempt: LoadAttempt) -> None:
+        with self.loads.lock:
+            self.loads.end(attempt)
+        self._let_go(attempt.id)
+
+    def _death_before(self, attempt_id: str) -> bool:
+        """True while an earlier death of the same load waits for its verdict."""
+        load = self.loads.open.get(attempt_id)
+        if load is None:
+            return False
+        for case_id in self._sightings.undecided_files():
+            if case_id == attempt_id:
+                return False
+            other = self.loads.open.get(case_id)
+            if other is not None and other.load_id == load.load_id:
+                return True
+        return False
+
     def _decide(self) -> None:
         for case, verdict in self._sightings.verdicts():
+            if self._death_before(case.file_id):
+                continue
             if verdict is LOST:
                 self._lost(case)
             elif isinstance(case.subject, LoadAttempt):
@@ -260,6 +298,9 @@ class Recorder(threading.Thread):
             else:
                 self._holder_died(case, case.subject, verdict)
             self._let_go(case.file_id)
+        waiting, self._ended_later = self._ended_later, []
+        for attempt in waiting:
+            self.ended(attempt)
 
     def _lost(self, case: Case) -> None:
         self.problem("lost", f"{case.file_id}: {LOST.message}")
@@ -303,6 +344,11 @@ class Recorder(threading.Thread):
             load.attempt.observe_memory(found.rss, found.anonymous)
             if moved:
                 load.progress_time = time.time()
+            stalled = time.time() - load.progress_time
+        if stalled > STALLED_SECONDS and (waiting := self._sightings.waiting(attempt_id)) is not None:
+            wait = Wait(load.progress_time, time.time(), load.attempt.stage, waiting.kind, waiting.text())
+            with self.loads.lock:
+                self.loads.waits(load.attempt, wait)
 
     def _flush(self, now: float) -> None:
         if now < self._next_flush:
@@ -318,6 +364,7 @@ class Recorder(threading.Thread):
         finished, self._finished = self._finished, []
         for file_id in finished:
             self._reader.delete(file_id)
+            forget_fault(self._reader.folder, file_id)
             self.adopted.discard(file_id)
 
     def _log_seldom(self, topic: str, message: str, *values: object) -> None:

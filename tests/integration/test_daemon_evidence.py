@@ -32,7 +32,8 @@ def test_one_source_less(tmp_path: Path, source: str) -> None:
             service.kill(signal.SIGKILL)
             if EXIT_STATUS_IS_TOLD:
                 service.reap()
-            reason = "process_died" if source == "exit_status" else "killed"
+            told = source != "exit_status" or found["proc_connector"]
+            reason = "killed" if told else "process_died"
             daemon.wait_for(1, "model_load_failures_total", model="nllb", reason=reason)
         assert ("model_host_oom_kills_total" in daemon.series().names()) == bool(found["kernel_log"])
 

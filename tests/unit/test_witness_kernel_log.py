@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_load_exporter.witness import kernel_log
-from model_load_exporter.witness.kernel_log import Cursor, KernelLog
+from model_load_exporter.witness.kernel_log import Cursor, KernelLog, Span
 
 BOOT = "0f0e0d0c-0b0a-0908-0706-050403020100"
 
@@ -60,10 +60,21 @@ def test_oom_kills_are_counted_by_scope_and_found_by_pid(kmsg: Kmsg, log: Kernel
     kmsg.say(4, HOST_ASKED)
     assert log.read() == {"host": 2, "cgroup": 1}
     assert log.read() == {"host": 0, "cgroup": 0}
-    kill = log.oom_kill(42, after=-1, since=0.0)
+    kill = log.oom_kill(42, Span(-1, 0.0))
     assert kill is not None
     assert (kill.scope, kill.sequence, kill.text) == ("cgroup", 2, CGROUP)
-    assert log.oom_kill(99, after=-1, since=0.0) is None
+    assert log.oom_kill(99, Span(-1, 0.0)) is None
+
+
+def test_the_victims_cgroup_is_told_by_the_line_before(kmsg: Kmsg, log: KernelLog) -> None:
+    """Of that pid alone; without that line, which is rate-limited, the cgroup is not known."""
+    line = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),oom_memcg=/a,task_memcg=/a/b,task=python3,pid=42,uid=0"
+    kmsg.say(1, line)
+    kmsg.say(2, CGROUP)
+    kmsg.say(3, HOST)
+    log.read()
+    assert [(kill.pid, kill.cgroup) for kill in log.oom_kills(Span(-1, 0.0))] == [(42, "/a/b"), (43, "")]
+    assert [kill.pid for kill in log.oom_kills(Span(2, 0.0))] == [43]
 
 
 def test_records_that_users_wrote_do_not_count(kmsg: Kmsg, log: KernelLog) -> None:
@@ -71,21 +82,33 @@ def test_records_that_users_wrote_do_not_count(kmsg: Kmsg, log: KernelLog) -> No
     kmsg.say(1, CGROUP, priority=(1 << 3) | 4)
     kmsg.say(2, HOST, priority=12)
     assert log.read() == {"host": 0, "cgroup": 0}
-    assert log.oom_kill(42, after=-1, since=0.0) is None
+    assert log.oom_kill(42, Span(-1, 0.0)) is None
 
 
 def test_a_kill_before_the_process_was_seen_is_another_process(kmsg: Kmsg, log: KernelLog) -> None:
     """Pids come again: by the record's number for one that was seen alive, by its time for one that was not."""
     kmsg.say(5, CGROUP, seconds=100.0)
     log.read()
-    assert log.oom_kill(42, after=5, since=0.0) is None
-    assert log.oom_kill(42, after=4, since=0.0) is not None
-    assert log.oom_kill(42, after=-1, since=100.5) is None
+    assert log.oom_kill(42, Span(5, 0.0)) is None
+    assert log.oom_kill(42, Span(4, 0.0)) is not None
+    assert log.oom_kill(42, Span(-1, 100.5)) is None
     kmsg.say(6, CGROUP, seconds=200.0)
     log.read()
-    last = log.oom_kill(42, after=-1, since=0.0)
+    last = log.oom_kill(42, Span(-1, 0.0))
     assert last is not None
     assert last.sequence == 6, "the last one"
+
+
+def test_a_record_after_the_death_is_another_process(kmsg: Kmsg, log: KernelLog) -> None:
+    """The pid was given again, to one that was killed or faulted too."""
+    kmsg.say(5, CGROUP)
+    kmsg.say(6, "python3[42]: segfault at 0 ip 0 sp 0 error 4")
+    log.read()
+    assert log.oom_kill(42, Span(until=4)) is None
+    assert log.oom_kill(42, Span(until=5)) is not None
+    assert log.oom_kills(Span(until=4)) == []
+    assert log.fault({42}, Span(until=5)) is None
+    assert log.fault({42}, Span(until=6)) is not None
 
 
 def test_a_restart_counts_no_kill_twice(kmsg: Kmsg) -> None:
@@ -95,7 +118,7 @@ def test_a_restart_counts_no_kill_twice(kmsg: Kmsg) -> None:
         kmsg.say(sequence, CGROUP)
     assert log.read() == {"host": 0, "cgroup": 1}
     assert log.cursor == Cursor(BOOT, 3)
-    assert log.oom_kill(42, after=-1, since=0.0) is not None
+    assert log.oom_kill(42, Span(-1, 0.0)) is not None
     log.close()
     rebooted = kmsg.open("another-boot", Cursor(BOOT, 900))
     kmsg.say(1, HOST)
@@ -118,7 +141,7 @@ def test_faults_are_found_by_thread(kmsg: Kmsg, log: KernelLog, text: str, kind:
     """The kernel names the thread that faulted."""
     kmsg.say(1, text, priority=6)
     log.read()
-    fault = log.fault(77, after=-1, since=0.0)
+    fault = log.fault({5, 77}, Span(-1, 0.0))
     assert (fault.kind if fault else None) == kind
 
 
@@ -128,7 +151,7 @@ def test_odd_records_are_passed_over(kmsg: Kmsg, log: KernelLog) -> None:
         kmsg.writer.send(bad)
     kmsg.say(7, CGROUP)
     assert log.read() == {"host": 0, "cgroup": 1}
-    assert log.oom_kill(42, after=-1, since=0.0) is not None
+    assert log.oom_kill(42, Span(-1, 0.0)) is not None
 
 
 def test_memory_is_bounded_over_thousands_of_kills(kmsg: Kmsg, log: KernelLog) -> None:

@@ -170,9 +170,9 @@ def test_the_exit_status_of_anothers_child_is_told(code: str, expected: tuple[in
     with subprocess.Popen([sys.executable, "-c", quiet + code], stdin=subprocess.PIPE) as child:
         process = Process(child.pid)
         assert process.alive()
-        assert process.exit_status("/proc") is None
+        assert process.exit_status() is None
     assert not process.alive()
-    status = process.exit_status("/proc")
+    status = process.exit_status()
     assert status is not None
     assert (status.code, status.signal) == expected
     process.close()
@@ -186,9 +186,11 @@ def test_a_zombie_tells_its_status_too() -> None:
         process = Process(child.pid)
         child.send_signal(signal.SIGTERM)
         until(lambda: not process.alive(), 5, "it has ended")
-        status = process.exit_status("/proc")
+        status = process.zombie_status("/proc")
         assert status is not None
         assert (status.signal, status.source) == (15, "zombie")
+        child.wait()
+        assert process.zombie_status("/proc") is None
         process.close()
 
 

@@ -6,12 +6,13 @@ JournalError with a cause of a closed set, which the daemon counts; nothing here
 
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
-from model_load_exporter.attempt import OUTCOMES, Begin, End, Event, StageBegin, StageEnd
+from model_load_exporter.attempt import OUTCOMES, Begin, End, Event, Kill, ParentStatus, StageBegin, StageEnd
 from model_load_exporter.holding import Exit, Hold, HoldingEvent, Unhold
-from model_load_exporter.journal.line import ID, MAX_LINE, VERSION
+from model_load_exporter.journal.line import MAX_LINE, VERSION
 
 CAUSES = (
     "bad_json",
@@ -26,9 +27,12 @@ CAUSES = (
 )
 """Why a line, or a file, was not taken (label `cause` of model_load_exporter_journal_errors_total)."""
 
+ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+
 _TEXT_LIMIT = 500
 _RUNTIME_KEYS = 32
 _RUNTIME_TEXT = 200
+_NOTE_ROWS = 20
 
 
 class JournalError(ValueError):
@@ -39,7 +43,7 @@ class JournalError(ValueError):
         self.cause = cause
 
 
-def decode(line: bytes) -> Event | HoldingEvent | None:
+def decode(line: bytes) -> Event | HoldingEvent | Kill | None:
     """One line to its event; None for an event of a kind that this version does not know.
 
     Raises JournalError: `oversized`, `bad_json`, `bad_event`, `unknown_version`.
@@ -168,7 +172,7 @@ def _begin(data: dict[str, Any]) -> Begin:
         parent=_optional_id(data, "parent"),
         pid_namespace=_int(data, "pid_namespace"),
         monotonic=_monotonic(data),
-        runtime=_runtime(data),
+        runtime=_flat(data.get("runtime")),
     )
 
 
@@ -199,7 +203,23 @@ def _end(data: dict[str, Any]) -> End:
         peak_rss=_bytes(data, "peak_rss"),
         peak_anonymous=_bytes(data, "peak_anonymous"),
         monotonic=_monotonic(data),
+        notes=_notes(data),
     )
+
+
+def _notes(data: dict[str, Any]) -> dict[str, Any]:
+    """As `runtime`, and lists of texts, at most 20 each."""
+    rows = data.get("notes")
+    lists = {
+        _whole(key, 40): [_whole(one, _RUNTIME_TEXT) for one in value[:_NOTE_ROWS] if isinstance(one, str)]
+        for key, value in list(rows.items() if isinstance(rows, dict) else ())[:_RUNTIME_KEYS]
+        if isinstance(value, list)
+    }
+    return {**_flat(rows), **lists}
+
+
+def _kill(data: dict[str, Any]) -> Kill:
+    return Kill(_time(data), _pid(data), _text(data, "boot_id", 64), _int(data, "pid_namespace"), _name(data, "cause"))
 
 
 def _hold(data: dict[str, Any]) -> Hold:
@@ -223,7 +243,7 @@ def _hold(data: dict[str, Any]) -> Hold:
         version=_label(data, "version")[:100],
         dtype=_label(data, "dtype")[:40],
         revision=_label(data, "revision")[:100],
-        runtime=_runtime(data),
+        runtime=_flat(data.get("runtime")),
     )
 
 
@@ -237,9 +257,8 @@ def _pairs(data: dict[str, Any], key: str) -> tuple[tuple[str, int], ...]:
     return tuple((_whole(str(name), 64), _bytes({key: size}, key) or 0) for name, size in rows[:128])
 
 
-def _runtime(data: dict[str, Any]) -> dict[str, Any]:
+def _flat(rows: object) -> dict[str, Any]:
     """Text and finite numbers of one level, at most 32: it goes on into the ledger and into JSON answers as it is."""
-    rows = data.get("runtime")
     if not isinstance(rows, dict):
         return {}
     return {
@@ -257,7 +276,14 @@ def _exit(data: dict[str, Any]) -> Exit:
     return Exit(_time(data), _optional_id(data, "moved"))
 
 
-_PARSERS: dict[str, Callable[[dict[str, Any]], Event | HoldingEvent]] = {
+def _parent_status(data: dict[str, Any]) -> ParentStatus:
+    status = _int(data, "status")
+    if status is None or status > 0xFFFF:
+        raise ValueError("status is not one of wait(2)")
+    return ParentStatus(_time(data), _pid(data), status)
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Event | HoldingEvent | Kill]] = {
     "begin": _begin,
     "stage_begin": _stage_begin,
     "stage_end": _stage_end,
@@ -265,4 +291,6 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Event | HoldingEvent]] = {
     "hold": _hold,
     "unhold": _unhold,
     "exit": _exit,
+    "kill": _kill,
+    "exit_status": _parent_status,
 }

@@ -1,8 +1,13 @@
 """What writers and readers of the journal share: names, limits and the form of one line."""
 
-import json
-import re
-from typing import Any
+from __future__ import annotations
+
+import functools
+
+TYPE_CHECKING = False  # typing itself would be most of what importing this costs a service
+if TYPE_CHECKING:
+    import json
+    from typing import Any
 
 VERSION = 1
 MAX_LINE = 4096
@@ -15,20 +20,27 @@ SUFFIX = ".jsonl"
 READER_LOCK = "reader.lock"
 SETTINGS = "spool.json"
 
-ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
-
 
 def encode(event: dict[str, Any]) -> bytes:
     """One event to its line, newline included; its longest texts and lists are cut until it fits in MAX_LINE bytes.
 
     Raises ValueError where even that does not help.
     """
-    line = json.dumps(event, separators=(",", ":"), default=str).encode() + b"\n"
+    text = _encoder().encode
+    line = text(event).encode() + b"\n"
     limit = 2048
     while len(line) > MAX_LINE:
         if limit < 16:
             raise ValueError("an event does not fit in a line")
         event = {key: value[:limit] if isinstance(value, (str, list)) else value for key, value in event.items()}
-        line = json.dumps(event, separators=(",", ":"), default=str).encode() + b"\n"
+        line = text(event).encode() + b"\n"
         limit //= 2
     return line
+
+
+@functools.cache
+def _encoder() -> json.JSONEncoder:
+    import json  # here: a service that never loads does not pay for it
+
+    # Made once: json.dumps makes one for each call that sets the separators.
+    return json.JSONEncoder(separators=(",", ":"), default=str)

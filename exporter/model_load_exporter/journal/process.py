@@ -1,8 +1,13 @@
 """What a process says of itself in the journal: boot, pid namespace, pod. Each is read once; none can fail a load."""
 
+from __future__ import annotations
+
 import os
 from functools import lru_cache
-from typing import Any
+
+TYPE_CHECKING = False  # typing itself would be most of what importing this costs a service
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @lru_cache(maxsize=1)

@@ -16,9 +16,9 @@ from typing import Protocol
 
 from model_load_exporter.attempt import LoadAttempt
 from model_load_exporter.holding import Holding
-from model_load_exporter.journal.format import JournalError
+from model_load_exporter.journal.format import ID, JournalError
 from model_load_exporter.journal.inotify import IN_CLOSE_WRITE, Inotify
-from model_load_exporter.journal.line import ID, READER_LOCK, SETTINGS, SUFFIX, VERSION
+from model_load_exporter.journal.line import READER_LOCK, SETTINGS, SUFFIX, VERSION
 from model_load_exporter.journal.spool import MAX_BYTES, MAX_FILES, SpoolError, filesystem_type, unsafe
 from model_load_exporter.journal.tail import Tail
 

@@ -4,8 +4,8 @@ A spool is a folder that has a `spool.json` of a known format. It must not lie o
 their locks tell the reader that a living writer is dead, and a frozen one would hang the load.
 """
 
-import json
 import os
+import time
 from collections.abc import Iterator
 
 from model_load_exporter.journal.line import SETTINGS, SUFFIX, VERSION
@@ -18,6 +18,13 @@ MAX_BYTES = 64 * 2**20
 """The limits that `serve` writes into a new spool.json: what writers leave when no daemon reads the spool."""
 
 _UNSAFE_TYPES = ("nfs", "fuse", "9p", "virtiofs", "cifs", "smb", "ceph", "gluster", "lustre", "afs")
+
+
+LOOK_AGAIN_SECONDS = 1.0
+"""For so long a folder's file system stays what it was: reading the mount table is a quarter of a short load's cost."""
+
+_known_types: dict[str, tuple[float, str | None]] = {}
+"""Folder to (when it was looked at, file system)."""
 
 
 class SpoolError(Exception):
@@ -68,8 +75,10 @@ def find_spool() -> Spool:
 
 def open_spool(folder: str) -> Spool:
     """The spool in that folder. Raises SpoolError: not there, no rights, an unknown format, a file system that lies."""
+    import json  # here: a service that never loads does not pay for it
+
     # Before anything touches the folder: a look at a frozen network mount would never come back.
-    kind = filesystem_type(folder)
+    kind = _type_lately(folder)
     if kind is not None and unsafe(kind):
         raise SpoolError(f"{folder} is on {kind}, where locks cannot be trusted: use a local disk")
     try:
@@ -83,6 +92,14 @@ def open_spool(folder: str) -> Spool:
     if version != VERSION:
         raise SpoolError(f"{folder} has format {version!r}; this version writes {VERSION}")
     return Spool(folder, files, size)
+
+
+def _type_lately(folder: str) -> str | None:
+    now = time.monotonic()
+    known = _known_types.get(folder)
+    if known is None or now - known[0] > LOOK_AGAIN_SECONDS:
+        known = _known_types[folder] = now, filesystem_type(folder)
+    return known[1]
 
 
 def unsafe(kind: str) -> bool:

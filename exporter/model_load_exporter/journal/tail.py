@@ -5,7 +5,7 @@ import os
 import stat
 import time
 
-from model_load_exporter.attempt import Begin, End, LoadAttempt, StageBegin, StageEnd
+from model_load_exporter.attempt import Begin, End, LoadAttempt, ParentStatus, StageBegin, StageEnd
 from model_load_exporter.holding import Exit, Hold, Holding, Unhold
 from model_load_exporter.journal.format import JournalError, decode
 from model_load_exporter.journal.line import MAX_FILE, MAX_LINE, SUFFIX
@@ -106,11 +106,11 @@ class Tail:
             return 0
         event = decode(line)
         if self.attempt is not None:
-            if not isinstance(event, (StageBegin, StageEnd, End)):
+            if not isinstance(event, (StageBegin, StageEnd, End, ParentStatus)):
                 return 0
             self.attempt.apply(event)
         elif self.holding is not None:
-            if not isinstance(event, (Hold, Unhold, Exit)):
+            if not isinstance(event, (Hold, Unhold, Exit, ParentStatus)):
                 return 0
             self.holding.apply(event)
         elif isinstance(event, (Begin, Hold)):

@@ -5,35 +5,46 @@ forked child closes the files that it inherited, so that they do not look alive 
 unlocks: LOCK_UN on a copied descriptor would free the lock for all; closing the last copy does it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
 import time
 import weakref
-from typing import Any
 
 from model_load_exporter.journal.line import MAX_FILE, MAX_LINE, READER_LOCK, SUFFIX, VERSION, encode
 from model_load_exporter.journal.spool import Spool, SpoolError
 
+TYPE_CHECKING = False  # typing itself would be most of what importing this costs a service
+if TYPE_CHECKING:
+    from typing import Any
+
+    from model_load_exporter.journal.fault import FaultFile
+
+FAULTHANDLER = "MODEL_LOAD_EXPORTER_FAULTHANDLER"
+"""Set to 1: a fault of the interpreter during a load is written beside its journal (`fault`)."""
+
 _LAST = ("end", "exit")
 
-_open_files: "weakref.WeakSet[JournalFile]" = weakref.WeakSet()
+_open_files: weakref.WeakSet[JournalFile] = weakref.WeakSet()
 
 
 class JournalFile:
     """One journal file, open for appending and locked until it is closed or the process ends."""
 
-    __slots__ = ("__weakref__", "_fd", "_torn", "id", "written")
+    __slots__ = ("__weakref__", "_fault", "_fd", "_torn", "id", "written")
 
     def __init__(self, fd: int, file_id: str, written: int) -> None:
         self._fd = fd
         self._torn = False
+        self._fault: FaultFile | None = None
         self.id = file_id
         self.written = written
         _open_files.add(self)
 
     @classmethod
-    def create(cls, spool: Spool, first: dict[str, Any], file_id: str) -> "JournalFile":
+    def create(cls, spool: Spool, first: dict[str, Any], file_id: str) -> JournalFile:
         """Makes the file with its first event; it becomes visible only locked and with that line in it.
 
         Raises OSError, ValueError or SpoolError; nothing is left behind then.
@@ -51,6 +62,10 @@ class JournalFile:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.write(fd, line) != len(line):
                 raise OSError("short write: the disk is full")
+            if first.get("event") == "begin" and os.environ.get(FAULTHANDLER, "0") not in ("", "0"):
+                from model_load_exporter.journal.fault import arm
+
+                file._fault = arm(spool.folder, file_id)
             os.rename(hidden, f"{spool.folder}/{file_id}{SUFFIX}")
         except BaseException:
             with contextlib.suppress(OSError):
@@ -86,6 +101,9 @@ class JournalFile:
     def close(self) -> None:
         """Closes the file, which frees the lock. Never raises; may be called again."""
         fd, self._fd = self._fd, -1
+        if self._fault is not None:
+            self._fault.disarm()
+            self._fault = None
         if fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(fd)

@@ -8,6 +8,7 @@ from model_load_exporter.web.api import entry, history
 from model_load_exporter.web.context import CONTEXT
 from model_load_exporter.web.pages import render
 from model_load_exporter.web.view import models_view, words
+from model_load_exporter.witness.sources import HOW
 
 _HISTORY = 15
 
@@ -21,6 +22,7 @@ async def page(request: web.Request) -> web.Response:
         models=models_view(context),
         loads=[{**entry(row), "words": words(row.reason) if row.reason else None} for row in rows],
         evidence=context.recorder.evidence,
+        how=HOW,
         collectors=context.scraper.messages(),
         config=context.config,
         config_file=context.config_file,

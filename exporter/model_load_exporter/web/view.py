@@ -58,6 +58,7 @@ def _open(load: OpenLoad) -> dict[str, Any]:
         "elapsed_seconds": load.elapsed(time.monotonic()),
         "progress_time": load.progress_time,
         "stages": stages_of(attempt),
+        "waits": [asdict(wait) for wait in attempt.waits],
     }
 
 

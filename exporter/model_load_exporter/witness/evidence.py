@@ -28,6 +28,8 @@ class OomKill:
     sequence: int
     seconds: float
     text: str
+    cgroup: str = ""
+    """The victim's own cgroup, where the kernel's line before told it (it is rate-limited)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,44 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Dump:
+    """What faulthandler wrote as the process faulted: kind as a reason (segfault, bus_error, ...), and where it was."""
+
+    kind: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Whoever ended the process said so first: the kill note of the journal. cause: `timeout`, or the killer's word."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """OOM kills that were counted between the last time the process was seen alive and its death; None: unknown.
+
+    cgroup: of the process's own cgroup. limited: that cgroup has a limit. alone: no other process of it ended too.
+    group: its cgroup, or one above, was ended as a whole (memory.oom.group). host: anywhere on the host (vmstat).
+    oomd: systemd-oomd ended its cgroup, or one above.
+    """
+
+    cgroup: int | None = None
+    limited: bool = False
+    alone: bool = False
+    group: bool = False
+    host: int | None = None
+    oomd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All that is known of the end of one process.
 
     pid: in the host's pid namespace, or None where that is not known; only then do kernel log lines speak of it.
-    kernel_log: True where the log was read to its end. oom_kills_of_cgroup: by how much the counter of the process's
-    own cgroup rose since it was first seen, None where it cannot be read; cgroup_limited: that cgroup has a limit.
+    kernel_log: True where the log was read to its end, with no gap. collateral: what befell others just before, a
+    line each: children of the process, siblings of its cgroup. It explains, and decides nothing.
     """
 
     pid: int | None = None
@@ -55,9 +89,11 @@ class Evidence:
     exit: ExitStatus | None = None
     oom_kill: OomKill | None = None
     fault: Fault | None = None
+    dump: Dump | None = None
+    note: Note | None = None
     kernel_log: bool = False
-    oom_kills_of_cgroup: int | None = None
-    cgroup_limited: bool = False
+    counted: Counters = Counters()
+    collateral: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """The exit status of another's child, by pidfd.
 
 PIDFD_GET_INFO with PIDFD_INFO_EXIT gives the wait status of any process once its parent has reaped it, to anybody who
-attached while it lived (kernels from about 6.15). Where the kernel lacks it, or the parent does not reap,
-/proc/PID/stat of the zombie has the same number for root.
+attached while it lived (kernels from about 6.15). Until the parent has reaped it, /proc/PID/stat of the zombie has the
+same number for root.
 """
 
+import contextlib
 import fcntl
 import os
 import select
+import signal
 import struct
 
 from model_load_exporter.witness.evidence import ExitStatus
@@ -34,12 +36,19 @@ class Process:
         poll.register(self._fd, select.POLLIN)
         return not poll.poll(0)
 
-    def exit_status(self, procfs: str) -> ExitStatus | None:
-        """How it ended; None while it lives, and where nothing tells (yet: its parent may still have to reap it)."""
+    def exit_status(self) -> ExitStatus | None:
+        """How it ended, by pidfd; None while it lives, and where that does not tell (yet: until it is reaped)."""
         status = _status_by_pidfd(self._fd)
-        if status is not None:
-            return ExitStatus.from_wait(status, "pidfd")
-        return _status_of_zombie(procfs, self.pid)
+        return ExitStatus.from_wait(status, "pidfd") if status is not None else None
+
+    def zombie_status(self, procfs: str) -> ExitStatus | None:
+        """How it ended, by procfs; None while it lives, without the right to see it, and once it is reaped."""
+        status = _status_of_zombie(procfs, self.pid)
+        with contextlib.suppress(OSError):
+            # It is not reaped yet: what was read under its pid was its own.
+            signal.pidfd_send_signal(self._fd, 0)
+            return status
+        return None
 
     def close(self) -> None:
         """Gives the descriptor back."""

@@ -9,7 +9,8 @@ import contextlib
 import errno
 import os
 import re
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from model_load_exporter.witness.evidence import Fault, OomKill
@@ -18,8 +19,10 @@ KEPT = 1000
 """OOM kills and faults kept in memory: a death asks for those of its own last seconds."""
 
 _KILLED = re.compile(r"(Memory cgroup out of memory|Out of memory[^:]*): Killed process (\d+) \(")
+_VICTIM = re.compile(r"oom-kill:.*task_memcg=([^,]*),task=.*,pid=(\d+)(?:,|$)")
 _SEGFAULT = re.compile(r"\[(\d+)\]: segfault at ")
 _TRAP = re.compile(r"traps: .*\[(\d+)\] trap (invalid opcode|[a-z ]+) ")
+_XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F:.]+)[^)]*\): (\d+)")
 _RECORD_LIMIT = 8192
 
 
@@ -29,6 +32,22 @@ class Cursor:
 
     boot_id: str
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The records that may speak of a process: after this sequence and not before this time of the log's clock, when
+    it was first seen; up to the sequence `until`, when it was dead. Before and after it, its pid is another's.
+    """
+
+    after: int = -1
+    since: float = 0.0
+    until: int | None = None
+
+    def has(self, record: OomKill | Fault) -> bool:
+        """True for a record within it."""
+        early = record.sequence <= self.after or record.seconds < self.since
+        return not early and (self.until is None or record.sequence <= self.until)
 
 
 class KernelLog:
@@ -42,7 +61,10 @@ class KernelLog:
         self.sequence = -1
         self._oom_kills: deque[OomKill] = deque(maxlen=KEPT)
         self._faults: deque[Fault] = deque(maxlen=KEPT)
+        self._victim = ("", -1)
         self.overruns = 0
+        self.xids: Counter[tuple[str, int]] = Counter()
+        """NVIDIA Xid errors since the cursor, by (PCI address, number); the GPU collector reads it."""
 
     def fileno(self) -> int:
         """Descriptor to poll. `sequence` is that of the last record read, -1 before the first."""
@@ -74,15 +96,17 @@ class KernelLog:
             with contextlib.suppress(ValueError, IndexError):
                 self._take(record, counts)
 
-    def oom_kill(self, pid: int, after: int, since: float) -> OomKill | None:
-        """The last OOM kill of that pid with a sequence above `after`, not older than `since` (the log's seconds)."""
-        found = (kill for kill in reversed(self._oom_kills) if kill.pid == pid)
-        return next((kill for kill in found if kill.sequence > after and kill.seconds >= since), None)
+    def oom_kill(self, pid: int, span: Span) -> OomKill | None:
+        """The last OOM kill of that pid within the span."""
+        return next((kill for kill in reversed(self._oom_kills) if kill.pid == pid and span.has(kill)), None)
 
-    def fault(self, tid: int, after: int, since: float) -> Fault | None:
-        """The last fault of that thread, by the same limits."""
-        found = (fault for fault in reversed(self._faults) if fault.tid == tid)
-        return next((fault for fault in found if fault.sequence > after and fault.seconds >= since), None)
+    def oom_kills(self, span: Span) -> list[OomKill]:
+        """Every OOM kill within the span, oldest first."""
+        return [kill for kill in self._oom_kills if span.has(kill)]
+
+    def fault(self, tids: Collection[int], span: Span) -> Fault | None:
+        """The last fault of one of these threads within the span."""
+        return next((fault for fault in reversed(self._faults) if fault.tid in tids and span.has(fault)), None)
 
     def close(self) -> None:
         """Gives the descriptor back."""
@@ -96,12 +120,17 @@ class KernelLog:
             return
         text = text.split("\n", 1)[0][:500]
         if killed := _KILLED.search(text):
-            scope = "cgroup" if killed[1].startswith("Memory cgroup") else "host"
-            self._oom_kills.append(OomKill(scope, int(killed[2]), sequence, seconds, text))
+            scope, pid = "cgroup" if killed[1].startswith("Memory cgroup") else "host", int(killed[2])
+            cgroup = self._victim[0] if self._victim[1] == pid else ""
+            self._oom_kills.append(OomKill(scope, pid, sequence, seconds, text, cgroup))
             if sequence > self._counted:
                 counts[scope] += 1
+        elif victim := _VICTIM.search(text):
+            self._victim = victim[1], int(victim[2])
         elif fault := _SEGFAULT.search(text):
             self._faults.append(Fault("segfault", int(fault[1]), sequence, seconds, text))
+        elif xid := _XID.search(text):
+            self.xids[xid[1], int(xid[2])] += sequence > self._counted
         elif trap := _TRAP.search(text):
             kind = "illegal_instruction" if trap[2] == "invalid opcode" else "other"
             self._faults.append(Fault(kind, int(trap[1]), sequence, seconds, text))

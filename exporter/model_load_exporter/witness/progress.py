@@ -3,6 +3,7 @@
 A load that uses no CPU, faults no page and reads nothing does not move, whatever its own threads would say.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -15,17 +16,26 @@ class Sample:
     anonymous: int | None
 
 
-def sample(pid: int, procfs: str) -> Sample | None:
-    """Looks at a process; None where it is gone or may not be seen."""
+def sample(pid: int, procfs: str, children: Collection[int] = ()) -> Sample | None:
+    """Looks at a process; None where it is gone or may not be seen. What its children do counts as its work."""
+    work = _work(pid, procfs)
+    if work is None:
+        return None
+    for child in sorted(children):
+        # One that is gone is a change too, once.
+        work += _work(child, procfs) or (child,)
+    rss, anonymous = _memory(pid, procfs)
+    return Sample(work, rss, anonymous)
+
+
+def _work(pid: int, procfs: str) -> tuple[int, ...] | None:
     try:
         with open(f"{procfs}/{pid}/stat", "rb") as file:
             fields = file.read(1024).rpartition(b")")[2].split()
         # minor faults, major faults, user time, system time: fields 10, 12, 14, 15 of proc(5).
-        work = tuple(int(fields[index]) for index in (7, 9, 11, 12))
+        return (*(int(fields[index]) for index in (7, 9, 11, 12)), _bytes_read(pid, procfs))
     except (OSError, ValueError, IndexError):
         return None
-    rss, anonymous = _memory(pid, procfs)
-    return Sample((*work, _bytes_read(pid, procfs)), rss, anonymous)
 
 
 def _bytes_read(pid: int, procfs: str) -> int:
