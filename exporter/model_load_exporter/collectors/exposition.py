@@ -8,15 +8,19 @@ so an answer is the segments joined, whichever of them were made anew.
 import gzip
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from prometheus_client import Metric
 from prometheus_client.exposition import generate_latest as text_exposition
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_exposition
 
 from model_load_exporter.collectors.base import Collector, Sliced, Versioned
+from model_load_exporter.collectors.lines import Lines
 
 EOF_LINE = b"# EOF\n"
+
+_MOST_LINES = 5000
+"""Lines kept of one collector; beyond, they are made anew, so that labels that are no more are not kept for ever."""
 
 _GZIP_LEVEL = 1  # level 9 costs 13 times as much for a fifth less
 
@@ -56,6 +60,14 @@ class _Slice:
     families: dict[str, tuple[bytes, bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Can:
+    """What a collector can do beyond `collect`: itself, or None."""
+
+    versioned: Versioned | None
+    sliced: Sliced | None
+
+
 @dataclass(slots=True)
 class Segment:
     """One collector's part of the answer, in one format, plain and (when asked for) compressed."""
@@ -64,6 +76,8 @@ class Segment:
     plain: bytes = b""
     _gzipped: bytes | None = None
     _slices: dict[Hashable, _Slice] = field(default_factory=dict)
+    _lines: Lines | None = None
+    _can: _Can | None = None
 
     def gzipped(self) -> bytes:
         """The same, compressed once."""
@@ -73,14 +87,21 @@ class Segment:
 
     def update(self, collector: Collector, *, openmetrics: bool) -> None:
         """Renders what changed since the last time. Raises what the collector raises; the old bytes stay then."""
-        version = collector.version() if isinstance(collector, Versioned) else None
+        if self._can is None:
+            # Asked once: isinstance of a protocol looks at every method each time.
+            self._can = _Can(
+                collector if isinstance(collector, Versioned) else None,
+                collector if isinstance(collector, Sliced) else None,
+            )
+        version = self._can.versioned.version() if self._can.versioned is not None else None
         if version is not None and version == self.version:
             return
-        if isinstance(collector, Sliced):
-            self._update_slices(collector, version, openmetrics=openmetrics)
+        if self._can.sliced is not None:
+            self._update_slices(self._can.sliced, version, openmetrics=openmetrics)
             return
-        parts = [b"".join(render_family(metric, openmetrics=openmetrics)) for metric in collector.collect()]
-        self._take(b"".join(parts), version)
+        if self._lines is None or len(self._lines) > _MOST_LINES:
+            self._lines = Lines(partial(render_family, openmetrics=openmetrics))
+        self._take(b"".join([self._lines.family(metric) for metric in collector.collect()]), version)
 
     def clear(self) -> None:
         """Drops the bytes: of a failed collector nothing is served, never the last good."""

@@ -6,10 +6,10 @@ until the service is ready (`--ready-url`).
 
 import os
 import signal
-import sys
 import time
 
 from model_load_exporter.run.environment import environment_of, why_not
+from model_load_exporter.run.message import say
 from model_load_exporter.run.options import Options
 from model_load_exporter.run.signals import WAITED, is_stop_request, leave, stop_like, to_hand_on
 from model_load_exporter.run.start import Inherited, StartError, start
@@ -125,15 +125,6 @@ class Supervisor:
             watched.end(status, self._end_asked)
         _, status = os.waitpid(pid, 0)
         return status if pid == self._child else None
-
-
-def say(line: str) -> None:
-    """One line for a person, on standard error."""
-    try:
-        sys.stderr.write(f"model-load-exporter: {line}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        pass
 
 
 def _wait_status(code: int, status: int) -> int:

@@ -28,7 +28,7 @@ class WitnessedStart:
     """One start of a service as a load, told while it happens."""
 
     def __init__(self, options: Options) -> None:
-        from model_load_exporter.run.supervise import say
+        from model_load_exporter.run.message import say
 
         self._options = options
         self._attempt: Draft | None = None
