@@ -20,6 +20,9 @@ from model_load_exporter.tally import Tally
 OTHER = "other"
 """The label of every model, and of every target, beyond the limit."""
 
+_SHOWN_STAGES = 32
+"""Stages kept of the last attempt of each {target, model}; the history has all."""
+
 _PAIRS = 5
 """{target, model} pairs shown at most, as a multiple of `limits.models`."""
 
@@ -197,6 +200,7 @@ class Loads:
         for stage in attempt.stages:
             if stage.seconds is not None and not stage.failed:
                 tally.count_stage(stage_label(stage.name), stage.seconds)
+        tally.last_stages = [(s.name, s.seconds, s.rss) for s in attempt.stages[:_SHOWN_STAGES]]
         tally.note_ended(seconds, ended, attempt.peak_rss, attempt.peak_anonymous)
         self._ledger.put_row(_row(attempt, load.key, load.load_id))
         self._changed(load.key)

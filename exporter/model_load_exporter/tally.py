@@ -22,6 +22,7 @@ class Tally:
     """The counters and last values of one {target, model}; `version` rises with each change.
 
     failure: reason -> (unix time, stage) of the last failure for that reason. stages: stage -> (seconds, count).
+    last_stages: (stage, seconds or None where it did not end, resident bytes at its end) of the last ended attempt.
     recent: (unix time of the end, seconds), oldest first, each longer than all after it. times are unix seconds.
     """
 
@@ -41,6 +42,7 @@ class Tally:
     last_started: float | None = None
     peak_rss: int | None = None
     peak_anonymous: int | None = None
+    last_stages: list[tuple[str, float | None, int | None]] = field(default_factory=list)
     seen: float = 0.0
     retired: bool = False
     version: int = 0
@@ -120,7 +122,8 @@ class Tally:
         known = {key: data[key] for key in cls.__slots__ if key in data}
         for key in ("failure", "stages"):
             known[key] = {name: tuple(row) for name, row in known.get(key, {}).items()}
-        known["recent"] = [tuple(row) for row in known.get("recent", [])]
+        for key in ("recent", "last_stages"):
+            known[key] = [tuple(row) for row in known.get(key, [])]
         if len(known.get("success_buckets", [])) != len(BUCKETS) + 1:
             known.pop("success_buckets", None)
         return cls(**known)

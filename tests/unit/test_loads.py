@@ -211,3 +211,14 @@ def test_the_old_file_read_after_the_new_one_holds_nothing(world: World) -> None
     world.loads.hold(holding("h-2", replaces="h-1"))
     world.loads.hold(holding("h-1"))
     assert list(world.loads.held) == ["h-2"]
+
+
+def test_the_stages_of_the_last_load_are_kept(world: World) -> None:
+    """For the status page, over a restart too; one that did not end has no seconds."""
+    attempt = world.begin("a-1")
+    attempt.apply(StageBegin(world.clock.wall, "tokenizer"))
+    attempt.apply(StageEnd(world.clock.wall + 2, "tokenizer", rss=1000))
+    attempt.apply(StageBegin(world.clock.wall + 2, "weights"))
+    world.end(attempt, "failed", "file_corrupted", seconds=3)
+    world.restart()
+    assert world.tally().last_stages == [("tokenizer", 2.0, 1000), ("weights", None, None)]

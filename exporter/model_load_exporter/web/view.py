@@ -46,6 +46,7 @@ def _row(context: Context, key: Key) -> dict[str, Any]:
         "last_outcome": tally.last_outcome or None,
         "success_time": tally.success_time or None,
         "peak_rss_bytes": tally.peak_rss,
+        "last_stages": [{"name": name, "seconds": seconds, "rss": rss} for name, seconds, rss in tally.last_stages],
         "failure": _failure(tally),
     }
 
