@@ -42,3 +42,4 @@ def test_without_it_nothing_is_guessed(tmp_path: Path) -> None:
     with running(tmp_path, flags=[f"--evidence.disable={source}" for source in SOURCES]) as daemon:
         run(sys.executable, "-c", DYING, "11", environment={"MODEL_LOAD_EXPORTER_SPOOL": str(daemon.spool)})
         daemon.wait_for(1, "model_load_failures_total", model="nllb", reason="process_died")
+        assert daemon.series().sum("model_load_failures_total", model="nllb") == 1

@@ -43,7 +43,7 @@ def _ask(url: str, supervisor: int) -> NoReturn:
             with opener.open(url, timeout=_PATIENCE) as answer:
                 if 200 <= answer.status < 300:
                     os._exit(0)
-        except (OSError, ValueError, urllib.error.URLError):
+        except (OSError, ValueError, urllib.error.URLError):  # nobody answers: not ready yet
             pass
         except Exception:  # noqa: S110 - half an answer (http.client's own errors): not ready yet
             pass

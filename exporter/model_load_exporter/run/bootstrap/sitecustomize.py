@@ -43,7 +43,7 @@ def _instrument() -> None:
         from model_load_exporter.instrument.servers import install
 
         install()
-    except Exception:
+    except Exception:  # without the notes of uvicorn and gunicorn a timeout reads `killed`: less sure, no harm
         pass
 
 
@@ -52,7 +52,7 @@ def _say(why: str) -> None:
     if os.environ.get("MODEL_LOAD_EXPORTER_SUPERVISOR") == str(os.getppid()):
         try:
             sys.stderr.write("model-load-exporter: the service is not instrumented: %s\n" % why)
-        except Exception:
+        except Exception:  # no standard error to say it on
             pass
 
 
