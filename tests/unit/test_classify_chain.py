@@ -45,12 +45,29 @@ def test_a_context_is_walked_where_there_is_no_cause() -> None:
     assert types(outer.value) == ["RuntimeError", "MemoryError"]
 
 
-def test_a_suppressed_context_is_left_out() -> None:
-    """`from None` says that what went before does not matter."""
+def test_a_suppressed_context_is_marked() -> None:
+    """`from None` says that what went before matters little."""
     with pytest.raises(RuntimeError) as outer:
         raise_while_handling(KeyError(), RuntimeError("no such model"), suppress=True)
     assert isinstance(outer.value.__context__, KeyError)
-    assert types(outer.value) == ["RuntimeError"]
+    assert types(outer.value) == ["RuntimeError", "KeyError"]
+    assert [link.relation for link in describe(outer.value)] == ["", "hidden"]
+
+
+def test_the_weakest_step_of_the_way_is_told() -> None:
+    """The cause of what was being handled was being handled; a member's cause is a cause."""
+    with pytest.raises(RuntimeError) as outer:
+        raise_while_handling(caught(OSError(), ValueError()), caught(KeyError(), RuntimeError()))
+    assert [link.relation for link in describe(outer.value)] == ["", ""]
+    outer.value.__cause__ = None
+    outer.value.__suppress_context__ = False
+    assert [link.relation for link in describe(outer.value)] == ["", "handled", "handled"]
+    assert [link.relation for link in describe(ExceptionGroup("ranks", [outer.value]))] == [
+        "",
+        "",
+        "handled",
+        "handled",
+    ]
 
 
 def test_a_groups_members_are_walked_with_their_causes() -> None:
@@ -129,7 +146,15 @@ def test_a_chain_survives_json() -> None:
     links = describe(
         caught(FileNotFoundError(2, "gone", "/models/a"), ImportError("no", name="x"), RuntimeError("top"))
     )
-    assert links_from_json(json.loads(json.dumps([asdict(link) for link in links]))) == links
+    back = links_from_json(json.loads(json.dumps([asdict(link) for link in links])))
+    assert back == links
+    assert [link.relation for link in back] == [link.relation for link in links]
+
+
+def test_a_relation_that_nobody_knows_is_a_cause() -> None:
+    """A report of another version, or none of ours, says less."""
+    (link,) = links_from_json([{"type": "a", "bases": ["a"], "text": "", "relation": ["handled"]}])
+    assert link.relation == ""
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,52 @@ def test_the_chain_gives_the_reason(errors: tuple[BaseException, ...], expected:
     assert reason(*errors) == expected
 
 
+def while_handling(first: BaseException, second: BaseException, hide: bool = False) -> str:
+    """The reason of `second`, raised while `first` was handled (`from None` where it is to be hidden)."""
+    second.__context__ = first
+    second.__suppress_context__ = hide
+    return classify_exception(second).reason
+
+
+@pytest.mark.parametrize(
+    ("handled", "raised", "expected"),
+    [
+        (ImportError("no flash_attn"), MemoryError(), "host_memory_error"),
+        (KeyError("dtype"), OUT_OF_MEMORY("CUDA out of memory"), "gpu_out_of_memory"),
+        (FileNotFoundError(2, "gone", "/nowhere/cache"), ConnectionRefusedError(111, "refused"), "network_error"),
+        # What is no lookup is what failed, and `raise` where `raise from` was meant.
+        (ConnectionRefusedError(111, "refused"), FileNotFoundError(2, "not cached", "/nowhere/x"), "network_error"),
+        (OSError(28, "No space left on device"), FileNotFoundError(2, "gone", "/nowhere/tmp"), "disk_full"),
+        (ImportError("No module named 'flash_attn'"), RuntimeError("cannot build the model"), "dependency_missing"),
+        (ImportError("No module named 'tiktoken'"), ValueError("Unrecognized model in /m."), "dependency_missing"),
+    ],
+)
+def test_what_was_handled_is_a_cause_unless_it_was_a_lookup(
+    handled: BaseException, raised: BaseException, expected: str
+) -> None:
+    """`except ImportError:` and going on is how programs are written; the failure came after it."""
+    assert while_handling(handled, raised) == expected
+
+
+def test_what_was_hidden_is_asked_last() -> None:
+    """`raise RuntimeError("cannot load") from None` hides what it was; a reason of its own stands."""
+    assert while_handling(OSError(28, "No space left on device"), RuntimeError("cannot load"), hide=True) == "disk_full"
+    assert while_handling(OSError(28, "No space left on device"), TimeoutError("late"), hide=True) == "timeout"
+
+
+def test_a_groups_members_decide() -> None:
+    """Two ranks of a job fail: the one that knows why is heard, in whatever order and depth."""
+    ranks = [RuntimeError("rank 0 failed"), ExceptionGroup("more", [OSError(28, "No space left on device")])]
+    assert reason(ExceptionGroup("ranks", ranks)) == "disk_full"
+    assert reason(ExceptionGroup("ranks", ranks[::-1])) == "disk_full"
+
+
+@pytest.mark.parametrize("name", ["SafetensorError", "DataLossError", "BadZipFile"])
+def test_a_type_printed_without_its_module_is_known(name: str) -> None:
+    """As compiled extensions and some loggers print it."""
+    assert classify([Link(name, (name,), "something new")]).reason == "file_corrupted"
+
+
 def test_a_workers_traceback_is_read() -> None:
     """A chain that reached us as text only is judged by the exceptions printed in it."""
     remote = foreign("multiprocessing.pool.RemoteTraceback")(

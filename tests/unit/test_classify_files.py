@@ -60,6 +60,13 @@ def seen(path: Path) -> FileFinding:
         ("model.safetensors", safetensors(64, claimed=1 << 40), "file_corrupted"),
         ("model.pth", b"PK\x03\x04" + bytes(200_000), "file_corrupted"),
         ("model.gguf", b"GGML" + bytes(100), "file_corrupted"),
+        ("model.bin", b'{"error": "Access to model a/b is restricted"}', "file_corrupted"),
+        ("spiece.model", b'{"detail": "Not Found"}', "file_corrupted"),
+        ("vocab.txt", PAGE, "file_corrupted"),
+        ("model.h5", b"HDF" + bytes(100) + b"x" * 500, "file_corrupted"),
+        ("model.tflite", b"\x1c\0\0\0TFL2" + b"x" * 90, "file_corrupted"),
+        ("scaler.npy", b"x" * 90, "file_corrupted"),
+        ("arrays.npz", b"x" * 90, "file_corrupted"),
         ("config.json", b'{"model_type": ', "config_invalid"),
         ("config.json", b"[" * 100_000, "config_invalid"),
         ("tokenizer.json", b'{"model": {' + b'"a": 1, ' * 50_000, "config_invalid"),
@@ -84,6 +91,12 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, reas
         ("config.json", b'{"model_type": "bert"}'),
         ("tokenizer.json", b'{"vocab": [' + b'"a", ' * 90_000 + b'"b"]}\n'),
         ("index.html", PAGE),
+        ("model.bin", b'{"error_rate": 1, "trees": []}'),
+        ("model.h5", b"\x89HDF\r\n\x1a\n" + b"x" * 90),
+        ("model.h5", b"\0" * 511 + b"u" + b"\x89HDF\r\n\x1a\n" + b"x" * 90),
+        ("model.tflite", b"\x1c\0\0\0TFL3" + b"x" * 90),
+        ("scaler.npy", b"\x93NUMPY\x01\0" + b"x" * 90),
+        ("model.joblib", b"\x80\x04" + b"x" * 90),
         ("merges.txt", b"#version: 0.2\n"),
     ],
 )
@@ -191,6 +204,29 @@ def test_a_shard_that_only_the_others_names_tell(tmp_path: Path) -> None:
     assert (finding.reason, Path(finding.path).name) == ("shard_missing", "model-00001-of-00003.safetensors")
 
 
+@pytest.mark.parametrize("index", [{}, [], {"weight_map": {}}, {"weight_map": ["a"]}])
+def test_an_index_that_names_nothing(tmp_path: Path, index: object) -> None:
+    """An index without its map is to blame itself, however many shards lie beside it."""
+    folder = model(tmp_path / "a", model_safetensors=safetensors())
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    finding = seen(folder)
+    assert (finding.reason, Path(finding.path).name) == ("file_corrupted", "model.safetensors.index.json")
+
+
+def test_an_index_of_folders_is_left_alone(tmp_path: Path) -> None:
+    """Files in folders below are not looked for."""
+    folder = model(tmp_path / "a", model_safetensors=safetensors())
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "part/model.safetensors"}}')
+    assert look(str(folder)) is None
+
+
+def test_a_link_to_itself(tmp_path: Path) -> None:
+    """A link that leads in a circle is missing, and its name says why."""
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert "leads back to itself" in seen(tmp_path / "a").detail
+
+
 def test_a_claim_of_99999_shards_is_bounded(tmp_path: Path) -> None:
     """A name that claims a hundred thousand shards costs no hundred thousand names."""
     folder = model(tmp_path / "a")
@@ -230,3 +266,31 @@ def test_what_the_user_may_not_read(open_folder: Path, closed: str) -> None:
         assert finding.reason == "permission_denied"
         assert "uid 65534" in finding.detail
     assert look(str(folder)) is None
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's rights can be had by root only")
+def test_a_link_into_another_users_cache(open_folder: Path) -> None:
+    """What a snapshot's link leads to lies in a folder that is closed: that one is named, not the link's."""
+    blobs = open_folder / "home" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / "x").write_bytes(safetensors())
+    (open_folder / "home").chmod(0o700)
+    (open_folder / "model.safetensors").symlink_to(blobs / "x")
+    with nobody():
+        finding = look(str(open_folder / "model.safetensors"))
+    assert finding is not None
+    assert finding.reason == "permission_denied"
+    assert f"{open_folder / 'home'} (mode 0700, owner 0:0)" in finding.detail
+
+
+def test_rights_that_the_mode_would_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Denied although the mode allows it: an ACL, a security module or a mount's option, and the mode misleads."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"x")
+
+    def denied(*_args: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", denied)
+    assert "would allow it: see its ACL" in seen(path).detail

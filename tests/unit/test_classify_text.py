@@ -56,6 +56,19 @@ FileNotFoundError: no model at /models/a
     assert reason(log) == "permission_denied"
 
 
+def test_a_lookup_that_was_being_handled_is_not_the_cause() -> None:
+    """The package that was tried first comes first in the text."""
+    verdict = classify_text(
+        "Traceback (most recent call last):\n"
+        "ModuleNotFoundError: No module named 'flash_attn'\n\n"
+        "During handling of the above exception, another exception occurred:\n\n"
+        "Traceback (most recent call last):\n"
+        "MemoryError\n"
+    )
+    assert verdict is not None
+    assert verdict.reason == "host_memory_error"
+
+
 def test_a_message_of_several_lines_is_read_as_one() -> None:
     """What torch says in the fourth line of its message is found."""
     log = """\

@@ -5,7 +5,7 @@ a rate limit and a file that is simply not cached. The links below it say which.
 since the process that judges a chain need not have the libraries that raised it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TEXT_LIMIT = 2000
 """Characters of a message that are kept: some libraries put a whole state dict into theirs."""
@@ -15,6 +15,8 @@ _OUTERMOST = 8
 _DEPTH = 1000
 _BASES = 16
 _GAP = " [...] "
+RELATIONS = ("", "handled", "hidden")
+"""See Link.relation; from the one that tells most to the one that tells least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,9 @@ class Link:
 
     type: its qualified class name (`builtins.FileNotFoundError`). bases: the qualified names of its classes from
     itself upwards, without object. text: its message, at most TEXT_LIMIT characters. errno, filename: as OSError
-    has them. module: the name that an import did not find (ImportError.name).
+    has them. module: the name that an import did not find (ImportError.name). relation: how it led to the outermost
+    exception, at the weakest step between them: as its cause (""), because that one was raised while this was
+    `handled`, or `hidden` where that was done `from None`.
     """
 
     type: str
@@ -32,27 +36,29 @@ class Link:
     errno: int | None = None
     filename: str | None = None
     module: str | None = None
+    relation: str = field(default="", compare=False)  # not all that report a chain know it
 
 
 def describe(error: BaseException) -> tuple[Link, ...]:
-    """The whole chain, outermost first: causes, contexts that were not suppressed, and the members of groups.
+    """The whole chain, outermost first: causes, contexts, and the members of groups.
 
     At most 32 links: of a longer chain the outermost few and the deepest; a cycle ends it. Never raises, whatever a
     foreign exception's attributes and __str__ do.
     """
-    errors: list[BaseException] = []
+    errors: list[tuple[BaseException, str]] = []
     seen: set[int] = set()
-    waiting: list[BaseException] = [error]
+    waiting: list[tuple[BaseException, str]] = [(error, "")]
     while waiting and len(errors) < _DEPTH:
-        current = waiting.pop()
+        current, relation = waiting.pop()
         if id(current) in seen:
             continue
         seen.add(id(current))
-        errors.append(current)
-        waiting.extend(reversed(_below(current)))
+        errors.append((current, relation))
+        below = [(other, max(own, relation, key=RELATIONS.index)) for other, own in _below(current)]
+        waiting.extend(reversed(below))
     if len(errors) > _LINKS:  # a download that was resumed a hundred times raises them all in one chain
         errors[_OUTERMOST : -(_LINKS - _OUTERMOST)] = []
-    return tuple(_link(current) for current in errors)
+    return tuple(_link(current, relation) for current, relation in errors)
 
 
 def links_from_json(data: object) -> tuple[Link, ...]:
@@ -63,18 +69,18 @@ def links_from_json(data: object) -> tuple[Link, ...]:
     return tuple(link for link in links if link is not None) if all(links) else ()
 
 
-def _below(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+def _below(error: BaseException) -> list[tuple[BaseException, str]]:
+    found: list[tuple[BaseException, str]] = []
     if isinstance(error, BaseExceptionGroup):
-        found.extend(error.exceptions[:_LINKS])
+        found.extend((member, "") for member in error.exceptions[:_LINKS])
     if error.__cause__ is not None:
-        found.append(error.__cause__)
-    elif error.__context__ is not None and not error.__suppress_context__:
-        found.append(error.__context__)
+        found.append((error.__cause__, ""))
+    elif error.__context__ is not None:
+        found.append((error.__context__, "hidden" if error.__suppress_context__ else "handled"))
     return found
 
 
-def _link(error: BaseException) -> Link:
+def _link(error: BaseException, relation: str) -> Link:
     bases = tuple(_qualified(base) for base in type(error).__mro__[:_BASES] if base is not object)
     errno = _attribute(error, "errno") if isinstance(error, OSError) else None
     filename = _attribute(error, "filename") if isinstance(error, OSError) else None
@@ -86,6 +92,7 @@ def _link(error: BaseException) -> Link:
         errno=errno if isinstance(errno, int) else None,
         filename=_path(filename),
         module=module if isinstance(module, str) else None,
+        relation=relation,
     )
 
 
@@ -125,6 +132,7 @@ def _link_from_json(entry: object) -> Link | None:
         return None
     kind, bases, text = entry.get("type"), entry.get("bases"), entry.get("text")
     errno, filename, module = entry.get("errno"), entry.get("filename"), entry.get("module")
+    relation = entry.get("relation")
     if not (isinstance(kind, str) and isinstance(bases, list | tuple) and isinstance(text, str)):
         return None
     names = tuple(base for base in bases[:_BASES] if isinstance(base, str))
@@ -135,4 +143,5 @@ def _link_from_json(entry: object) -> Link | None:
         errno=errno if isinstance(errno, int) and not isinstance(errno, bool) else None,
         filename=filename if isinstance(filename, str) else None,
         module=module if isinstance(module, str) else None,
+        relation=relation if isinstance(relation, str) and relation in RELATIONS else "",
     )

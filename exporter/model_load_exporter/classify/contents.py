@@ -19,7 +19,13 @@ _HEADER_LIMIT = 100_000_000
 WEIGHTS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".gguf", ".onnx", ".h5", ".keras", ".tflite", ".pkl",
            ".model")  # fmt: skip
 _ZIPS = (".pth", ".pt", ".bin", ".ckpt", ".keras", ".npz")
+_SERVED = (*WEIGHTS, ".npy", ".npz", ".joblib", ".pickle", ".spm", ".txt")
+"""Suffixes of files that never are a web page."""
+_HDF = b"\x89HDF\r\n\x1a\n"
+_HDF_STARTS = (0, 512, 1024, 2048)
 _PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")
+_ANSWERS = r'\s*\{\s*"(?:error|message|detail|code|errors|status)"\s*:'
+"""How a server's refusal in JSON begins; a .bin or .model file may rightly be another JSON document."""
 _POINTERS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 
 Problem = tuple[str, str]
@@ -36,18 +42,33 @@ def problem(descriptor: int, size: int, name: str) -> Problem | None:
     suffix = os.path.splitext(name)[1].lower()
     if suffix == ".json":
         return _json(descriptor, size, head, name)
-    if suffix not in WEIGHTS:
+    if suffix not in _SERVED:
         return None
     if head.lstrip()[:16].lower().startswith(_PAGES):
         return "file_corrupted", "the file is a web page, not weights: a download that got an error page"
+    if size <= HEAD and compiled(_ANSWERS).match(head.decode("latin-1")):
+        return "file_corrupted", "the file is a server's answer, not weights: a download that was refused"
     if len(head) >= 512 and not head.strip(b"\0"):
         return "file_corrupted", f"the file begins with {len(head)} zero bytes: it was never written to its end"
     if suffix == ".safetensors":
         return _safetensors(descriptor, size, head)
     if suffix in _ZIPS and head.startswith(b"PK\x03\x04"):
         return _zip(descriptor, size)
+    return _magic(suffix, head)
+
+
+def _magic(suffix: str, head: bytes) -> Problem | None:
+    """Whether the file begins as all of its kind do. Only kinds that have no second form: a .pt may be many things."""
     if suffix == ".gguf" and not head.startswith(b"GGUF"):
         return "file_corrupted", "the file does not begin with GGUF"
+    if suffix == ".h5" and not any(head[start : start + len(_HDF)] == _HDF for start in _HDF_STARTS):
+        return "file_corrupted", "the file has no HDF5 signature"
+    if suffix == ".tflite" and head[4:8] != b"TFL3":
+        return "file_corrupted", "the file has no TFL3 identifier"
+    if suffix == ".npy" and not head.startswith(b"\x93NUMPY"):
+        return "file_corrupted", "the file does not begin with NUMPY"
+    if suffix == ".npz" and not head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "file_corrupted", "the file is no zip archive"
     return None
 
 

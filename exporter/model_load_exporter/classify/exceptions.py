@@ -23,7 +23,7 @@ _CONTENT = frozenset(("file_empty", "file_corrupted", "lfs_pointer"))
 _DOUBTED = {
     "file_missing": EXACT, "shard_missing": EXACT, "file_empty": EXACT, "file_corrupted": EXACT,
     "config_invalid": PLAIN, "version_incompatible": VAGUE, "not_found_remote": VAGUE, "network_error": VAGUE,
-    "auth_denied": VAGUE, "process_died": LAST, "unknown": EXACT,
+    "auth_denied": VAGUE, "process_died": LAST, "unsafe_pickle": VAGUE, "unknown": EXACT,
 }  # fmt: skip
 """Reasons that a look at the files may overrule, up to which rank. A GPU that ran out of memory is not doubted."""
 

@@ -48,6 +48,10 @@ def _look(path: str) -> FileFinding | None:
         return FileFinding("permission_denied", path, f"{_closed_above(path)} may not be entered by {_user()}")
     except (FileNotFoundError, NotADirectoryError):
         return _missing(path)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return FileFinding("file_missing", path, "it is a link that leads back to itself")
     if stat.S_ISDIR(mode):
         return _folder(path)
     return _file(path) if stat.S_ISREG(mode) else None
@@ -57,6 +61,7 @@ def _missing(path: str) -> FileFinding:
     shard = compiled(_SHARD).match(os.path.basename(path))
     reason = "shard_missing" if shard else "file_missing"
     if os.path.islink(path):
+        # A cache's snapshots are links into its blobs: the link stays when the blob is cleaned away.
         return FileFinding(reason, path, f"it is a link to {os.readlink(path)}, which does not exist")
     above = os.path.dirname(os.path.abspath(path))
     while not os.path.isdir(above) and above != os.path.dirname(above):
@@ -69,9 +74,7 @@ def _file(path: str) -> FileFinding | None:
         # O_NONBLOCK: the name may have become a pipe since the stat.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except PermissionError:
-        info = os.stat(path)
-        detail = f"{_user()} may not read it (mode {stat.S_IMODE(info.st_mode):04o}, owner {info.st_uid}:{info.st_gid})"
-        return FileFinding("permission_denied", path, detail)
+        return FileFinding("permission_denied", path, f"{_user()} may not read it ({_rights(os.stat(path), 4)})")
     except FileNotFoundError:
         return _missing(path)
     try:
@@ -90,7 +93,9 @@ def _folder(path: str) -> FileFinding | None:
         with os.scandir(path) as entries:
             names = sorted(entry.name for entry, _ in zip(entries, range(_ENTRIES), strict=False))
     except PermissionError:
-        return FileFinding("permission_denied", path, f"{_user()} may not list the folder")
+        return FileFinding(
+            "permission_denied", path, f"{_user()} may not list the folder ({_rights(os.stat(path), 4)})"
+        )
     if not names:
         return FileFinding("file_missing", path, "the folder is empty")
     present = set(names)
@@ -124,7 +129,13 @@ def _weights(names: list[str]) -> list[str]:
 
 def _lost_shard(folder: str, name: str, present: set[str]) -> FileFinding | None:
     if name.endswith(".index.json"):
-        wanted = _index_names(os.path.join(folder, name))
+        index = _index(os.path.join(folder, name))
+        if index is None:
+            return None  # too long to be read here: its shards' names tell
+        mapping = index.get("weight_map") if isinstance(index, dict) else None
+        if not mapping or not isinstance(mapping, dict):
+            return FileFinding("file_corrupted", os.path.join(folder, name), "the index names no files (weight_map)")
+        wanted = {value for value in mapping.values() if isinstance(value, str) and "/" not in value}
     elif shard := compiled(_SHARD).match(name):
         total = min(int(shard["total"]), _ENTRIES)
         wanted = {
@@ -141,28 +152,37 @@ def _lost_shard(folder: str, name: str, present: set[str]) -> FileFinding | None
     return FileFinding("shard_missing", os.path.join(folder, lost[0]), detail)
 
 
-def _index_names(path: str) -> set[str]:
-    """The files that an index names; empty where the index is too long to be read here (its shards' names tell)."""
+def _index(path: str) -> object:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        index = contents.json_object(descriptor, os.fstat(descriptor).st_size)
+        return contents.json_object(descriptor, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
-    mapping = index.get("weight_map") if isinstance(index, dict) else None
-    values = mapping.values() if isinstance(mapping, dict) else ()
-    return {value for value in values if isinstance(value, str) and "/" not in value}
 
 
 def _closed_above(path: str) -> str:
-    """The uppermost folder above `path` that may not be entered."""
-    above = os.path.dirname(os.path.abspath(path))
+    """The uppermost folder above `path` that may not be entered, and its rights; of a link, above what it leads to."""
+    above = os.path.dirname(os.path.realpath(path))
     while True:
         try:
-            os.stat(above)
+            info = os.stat(above)
         except PermissionError:
             above = os.path.dirname(above)
         else:
-            return above
+            return f"{above} ({_rights(info, 1)})"
+
+
+def _rights(info: os.stat_result, wanted: int) -> str:
+    """Whose the file is and its mode; and a hint where the mode would allow what was `wanted` (4: read, 1: enter)."""
+    mode = stat.S_IMODE(info.st_mode)
+    if info.st_uid == os.geteuid():
+        allowed = mode >> 6 & wanted
+    elif info.st_gid == os.getegid() or info.st_gid in os.getgroups():
+        allowed = mode >> 3 & wanted
+    else:
+        allowed = mode & wanted
+    hint = ", which would allow it: see its ACL, security module or mount" if allowed else ""
+    return f"mode {mode:04o}, owner {info.st_uid}:{info.st_gid}{hint}"
 
 
 def _user() -> str:

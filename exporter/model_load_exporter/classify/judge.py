@@ -2,7 +2,7 @@
 
 from model_load_exporter.classify import patterns
 from model_load_exporter.classify.chain import Link
-from model_load_exporter.classify.known import ERRNOS, NETWORK_MODULES, STATUS_TYPES, TYPES
+from model_load_exporter.classify.known import ERRNOS, LOOKUPS, NAMES, NETWORK_MODULES, STATUS_TYPES, TYPES
 
 
 class Judgement:
@@ -35,13 +35,32 @@ def judge(link: Link) -> Judgement | None:
 
 
 def decide(links: tuple[Link, ...]) -> Judgement | None:
-    """The verdict of a chain, outermost first: of the highest rank, and among equals the deepest."""
+    """The verdict of a chain, outermost first: of the highest rank, and among equals the deepest.
+
+    What was only being handled decides like a cause, for most programs say `raise` where they mean `raise from`; but
+    not a lookup that failed (`except ImportError:`) below a plain reason. What was raised `from None` is asked last.
+    """
     best: Judgement | None = None
+    hidden: Judgement | None = None
     for link in links:
         judged = judge(link)
-        if judged is not None and (best is None or judged.rank >= best.rank):
+        if judged is None:
+            continue
+        if link.relation == "hidden":
+            hidden = judged if hidden is None or judged.rank >= hidden.rank else hidden
+        elif best is None or (judged.rank >= best.rank and not _only_looked_up(link, best)):
             best = judged
-    return best
+    return hidden if best is None or (hidden is not None and best.rank == patterns.FAILED) else best
+
+
+def _only_looked_up(link: Link, outer: Judgement) -> bool:
+    """Whether the outer link says what failed after such a lookup."""
+    return looked_up(link) and outer.rank >= patterns.PLAIN and outer.reason != "config_invalid"
+
+
+def looked_up(link: Link) -> bool:
+    """Whether the link is a lookup that failed and was being handled when the failure came."""
+    return link.relation == "handled" and not LOOKUPS.isdisjoint(link.bases)
 
 
 def _by_type(bases: tuple[str, ...]) -> tuple[str, int] | None:
@@ -51,4 +70,6 @@ def _by_type(bases: tuple[str, ...]) -> tuple[str, int] | None:
         module, _, name = base.rpartition(".")
         if module.partition(".")[0] in NETWORK_MODULES:
             return None if name in STATUS_TYPES else ("network_error", patterns.PLAIN)
+        if base in NAMES:
+            return NAMES[base]
     return None

@@ -91,6 +91,18 @@ for _name in _HUB_OLD:  # where huggingface_hub 0.x kept them
     for _module in ("huggingface_hub.utils._errors", "huggingface_hub.utils._http"):
         TYPES[f"{_module}.{_name}"] = TYPES[f"huggingface_hub.errors.{_name}"]
 
+NAMES = {key.rpartition(".")[2]: found for key, found in TYPES.items() if not key.startswith("builtins.")}
+"""The same by their last names alone, as compiled extensions and some loggers print them."""
+for _name in ("error", "ClientError", "ConnectionError", "TimeoutError", "ValidationError", "NotFoundError",
+              "UnavailableError", "ReadError", "NotImplemented"):  # of too many libraries  # fmt: skip
+    NAMES.pop(_name, None)
+
+LOOKUPS = frozenset(
+    f"builtins.{name}"
+    for name in ("ImportError", "AttributeError", "LookupError", "FileNotFoundError", "StopIteration")
+) | {"_queue.Empty"}
+"""Types that programs expect: they look, find nothing, and do something else."""
+
 NETWORK_MODULES = frozenset(
     ("requests", "urllib3", "httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "h11", "http", "urllib", "hf_xet")
 )

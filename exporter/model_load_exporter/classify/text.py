@@ -1,23 +1,18 @@
 """The last lines of a child's standard error or a log to one reason."""
 
-from model_load_exporter.classify import patterns, tracebacks
+from collections.abc import Sequence
+
+from model_load_exporter.classify import levels, patterns, tracebacks
 from model_load_exporter.classify.exceptions import Classification, one_line
-from model_load_exporter.classify.judge import Judgement, judge
+from model_load_exporter.classify.judge import Judgement, judge, looked_up
 
 _LIMIT = 64 * 1024
 _LINES = 600
 _LINE = 2000
-_UNRECOGNISED = -1
-"""The rank of an exception that nothing is known of: something failed, and that is all."""
+_FOLLOWING = 12
 
-# Of these levels nothing failed: a library that warns of a missing kernel goes on without it.
-_HARMLESS = (
-    r"(?:^|[\s\[(:|\"])(?:DEBUG|INFO|NOTICE|WARN|WARNING|debug|info|warn|warning)(?=[\s\]):|\"]|$)"
-    r"|\b\w*Warning: |(?:^|\d: )[DIW](?:\d{4})? \w"
-)
-
-_Verdict = tuple[str, int, str]
-"""(reason, rank, message)."""
+Verdict = tuple[str, int, str]
+"""(reason, rank, message): of the closed set; as patterns ranks; the deciding line's words."""
 
 
 def classify_text(text: str) -> Classification | None:
@@ -31,35 +26,61 @@ def classify_text(text: str) -> Classification | None:
         return None
 
 
+def line_verdict(text: str, following: Sequence[str] = ()) -> Verdict | None:
+    """What one line of a log tells; None where it tells of no failure, or only warns of one. Never raises.
+
+    following: the lines below it. An exception's message may go on there: torch tells what is wrong in the sixth line
+    of its advice. Among several lines the highest rank decides, and among equals the first.
+    """
+    try:
+        return _line_verdict(text[:_LINE], [line[:_LINE] for line in following[:_FOLLOWING]], patterns.PATTERNS)
+    except Exception:  # as above
+        return None
+
+
 def _classify_text(text: str) -> Classification | None:
     lines = [line[:_LINE] for line in text[-_LIMIT:].splitlines()[-_LINES:]]
     lower = "\n".join(lines).lower()
     present = [pattern for pattern in patterns.PATTERNS if pattern.needle in lower]
-    best: _Verdict | None = None
-    for number, line in enumerate(lines):
+    best: Verdict | None = None
+    for number, line in _heard(lines):
         if best is not None and best[1] == patterns.EXACT:
             break
-        if not line.strip() or _harmless(line):
-            continue
-        verdict = _verdict(line, lines, number, present)
+        verdict = _line_verdict(line, lines[number + 1 : number + 1 + _FOLLOWING], present)
         if verdict is not None and (best is None or verdict[1] > best[1]):
             best = verdict
     return Classification(best[0], best[2]) if best else None
 
 
-def _verdict(line: str, lines: list[str], number: int, present: list[patterns.Pattern]) -> _Verdict | None:
-    found: list[_Verdict] = []
+def _heard(lines: list[str]) -> list[tuple[int, str]]:
+    """The lines with their numbers, without the tracebacks that Python prints and ignores."""
+    heard: list[tuple[int, str]] = []
+    ignored = False
+    for number, line in enumerate(lines):
+        if levels.IGNORED in line:
+            ignored = True
+        elif not ignored:
+            heard.append((number, line))
+        elif tracebacks.parse_line(line) is not None:
+            ignored = False
+    return heard
+
+
+def _line_verdict(line: str, following: Sequence[str], table: Sequence[patterns.Pattern]) -> Verdict | None:
+    if not line.strip():
+        return None
+    link = tracebacks.parse_line(line, following)
+    harmless = levels.harmless(line, exception=link is not None)
+    found: list[Verdict] = []
     lower = line.lower()
-    for pattern in present:
-        start = patterns.fits(pattern, line, lower)
+    for pattern in table:
+        start = patterns.fits(pattern, line, lower) if pattern.loud or not harmless else None
         if start is not None:
             found.append((pattern.reason, pattern.rank, one_line(line, start)))
-    link = tracebacks.parse_line(line, lines, number)
-    if link is not None:
-        judged = judge(link) or Judgement("unknown", _UNRECOGNISED, link)
+    if link is not None and not harmless:
+        judged = judge(link) or Judgement("unknown", patterns.FAILED, link)
         found.append((judged.reason, judged.rank, one_line(line)))
-    return max(found, key=lambda verdict: verdict[1], default=None)
-
-
-def _harmless(line: str) -> bool:
-    return patterns.compiled(_HARMLESS).search(line[:80]) is not None
+    best = max(found, key=lambda verdict: verdict[1], default=None)
+    if best is not None and best[1] > patterns.VAGUE and link is not None and looked_up(link):
+        return best[0], patterns.VAGUE, best[2]  # what was raised then says more
+    return best

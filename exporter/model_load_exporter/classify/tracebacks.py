@@ -5,6 +5,7 @@ child's standard error is all that is left of it.
 """
 
 import builtins
+from collections.abc import Sequence
 
 from model_load_exporter.classify.chain import Link, bounded
 from model_load_exporter.classify.patterns import compiled
@@ -15,33 +16,53 @@ _MESSAGE_LINES = 12
 # `package.module.SomeError: message`, behind whatever a logger put before it. A name without a dot must end as
 # exceptions' names do; warnings are none, and neither is a frame's source line (`raise EOFError`).
 _FINAL = (
-    r"(?:^|(?<!raise)(?<!except)\s|[\])>|:])"
+    r"(?:^|(?<!raise)(?<!except)\s|[\])>|:\uff1a`\"])"
     r"(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout|Expired|Enabled|"
-    r"NoSuchFile|InvalidProtobuf|InvalidGraph|Fail))(?::\s+(?P<text>\S.*)|:?\s*$)"
+    r"NoSuchFile|InvalidProtobuf|InvalidGraph|Fail|BadZipFile|BadGzipFile|VersionConflict|DistributionNotFound))(?::\s+(?P<text>\S.*)|:?\s*$)"
 )
-_WORDS = ("Error", "Exception", "Exit", "Interrupt", "Timeout", "Expired", "Enabled", "NoSuch", "Invalid", "Fail")
+_WORDS = (
+    "Error",
+    "Exception",
+    "Exit",
+    "Interrupt",
+    "Timeout",
+    "Expired",
+    "Enabled",
+    "NoSuch",
+    "Invalid",
+    "Fail",
+    "Bad",
+    "Conflict",
+    "NotFound",
+)
+_HANDLED = "During handling of"
 _ENDS = ("Traceback (most", "During handling of", "The above exception", "  File ", "    at ")
 
 
 def parse(text: str) -> tuple[tuple[int, Link], ...]:
     """Each exception that the text prints, in its order, with the number of its line (from 0)."""
     lines = text.splitlines()
-    return tuple((number, link) for number, line in enumerate(lines) if (link := parse_line(line, lines, number)))
+    return tuple(
+        (number, link)
+        for number, line in enumerate(lines)
+        if (link := parse_line(line, lines[number + 1 : number + 1 + _MESSAGE_LINES]))
+    )
 
 
-def parse_line(line: str, lines: list[str] | None = None, number: int = 0) -> Link | None:
-    """The exception that one line prints, its message continued from the lines below it; None where there is none."""
+def parse_line(line: str, following: Sequence[str] = ()) -> Link | None:
+    """The exception that one line prints, its message continued in the lines `following`; None where there is none."""
     if not any(word in line for word in _WORDS):
         return None
     match = compiled(_FINAL).search(line)
     if match is None or line.startswith("  File "):
         return None
     name, message = match["type"], match["text"] or ""
-    following = [] if lines is None else _continuation(lines[number + 1 : number + 1 + _MESSAGE_LINES])
-    return _link(name, message, bounded("\n".join([message, *following]).strip()))
+    below = _continuation(following[:_MESSAGE_LINES])
+    handled = len(below) < 2 and any(_HANDLED in entry for entry in following[:2])
+    return _link(name, message, bounded("\n".join([message, *below]).strip()), "handled" if handled else "")
 
 
-def _continuation(lines: list[str]) -> list[str]:
+def _continuation(lines: Sequence[str]) -> Sequence[str]:
     """The message's further lines: torch tells what is wrong in the sixth, below its advice."""
     for number, line in enumerate(lines):
         if any(mark in line for mark in _ENDS):
@@ -49,7 +70,7 @@ def _continuation(lines: list[str]) -> list[str]:
     return lines
 
 
-def _link(name: str, first: str, text: str) -> Link:
+def _link(name: str, first: str, text: str, relation: str) -> Link:
     errno = compiled(r"\[Errno (\d{1,4})\]").search(first)
     filename = compiled(r"\[Errno \d{1,4}\][^']{0,200}: '([^']+)'").search(first)
     module = compiled(r"No module named '?([\w.]+)").search(first)
@@ -65,4 +86,5 @@ def _link(name: str, first: str, text: str) -> Link:
         errno=int(errno[1]) if errno else None,
         filename=filename[1] if filename else None,
         module=module[1] if module else None,
+        relation=relation,
     )
