@@ -9,7 +9,8 @@ from model_load_exporter.artifacts.predict import LIBRARIES, predict_memory
 
 
 def folder_with(path: Path, dtype: str, size: int, config: dict[str, object] | None = None) -> Path:
-    header = {"w": {"dtype": dtype, "shape": [1], "data_offsets": [0, size]}}
+    width = {"F32": 4, "BF16": 2}[dtype]
+    header = {"w": {"dtype": dtype, "shape": [size // width], "data_offsets": [0, size]}}
     raw = json.dumps(header).encode()
     with open(path / "model.safetensors", "wb") as file:
         file.write(len(raw).to_bytes(8, "little") + raw)

@@ -18,6 +18,8 @@ _LAYOUTS = {
     "safetensors": (_SAFETENSORS,),
     "torch": (_PICKLE,),
     "onnx": (_ONNX,),
+    "tflite": (("", "model.tflite", (".tflite",)),),
+    "gguf": (("", "model.gguf", (".gguf",)),),
 }
 
 

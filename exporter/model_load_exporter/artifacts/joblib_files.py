@@ -1,0 +1,169 @@
+"""joblib's files: a pickle with raw arrays in its midst, whole or compressed.
+
+A compressed one is unpacked as it is scanned, a window at a time, and never further than a bound; its end carries a
+checksum, which the checksum level reaches.
+"""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from model_load_exporter.artifacts.bounded import Damaged, Region, opened
+from model_load_exporter.artifacts.format import Format
+from model_load_exporter.artifacts.hashing import Advance
+from model_load_exporter.artifacts.pickle_scan import Scan
+from model_load_exporter.artifacts.pickles import imports, in_a_row, judge
+from model_load_exporter.artifacts.summary import Summary
+
+FIRST = 64 * 2**20
+"""Unpacked bytes that the header level looks at."""
+
+MOST = 2**30
+EXPANSION = 200
+"""Unpacked bytes that the checksum level reads at most: MOST, or this many times the file."""
+
+_CHUNK = 256 * 1024
+_LZ4 = b"\x04\x22\x4d\x18"
+
+
+class _Engine(Protocol):
+    """Of bz2, lzma and, wrapped, zlib."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Zlib:
+    """zlib's decompressor with the manners of the other two."""
+
+    def __init__(self) -> None:
+        self._engine = zlib.decompressobj(47)  # zlib or gzip, as its head says
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._engine.eof
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        out = self._engine.decompress(self._engine.unconsumed_tail + data, max_length)
+        self.needs_input = len(out) < max_length
+        return out
+
+
+_ENGINES: tuple[tuple[bytes, Callable[[], _Engine]], ...] = (
+    (b"\x78", _Zlib),
+    (b"\x1f\x8b", _Zlib),
+    (b"BZh", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ", lzma.LZMADecompressor),
+    (b"\x5d\x00", lzma.LZMADecompressor),
+)
+
+
+class _Unpacked:
+    """A compressed file as a stream, read forward by offset; going back begins anew. cut: longer than `limit`."""
+
+    def __init__(self, region: Region, engine: Callable[[], _Engine], limit: int, advance: Advance) -> None:
+        self._region = region
+        self._made = engine
+        self._limit = limit
+        self._advance = advance
+        self.cut = False
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._engine = self._made()
+        self._packed = self._base = 0
+        self._held = b""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes, fewer at the end."""
+        if offset < self._base:
+            self._rewind()
+        while self._base + len(self._held) < offset + length and self._more():
+            if offset > self._base:
+                cut = min(offset - self._base, len(self._held))
+                self._base, self._held = self._base + cut, self._held[cut:]
+        start = offset - self._base
+        return self._held[start : start + length]
+
+    def finish(self) -> None:
+        """To the end, where the checksum is. Raises Damaged."""
+        while self._more():
+            self._base, self._held = self._base + len(self._held), b""
+        if not self._engine.eof and not self.cut:
+            raise Damaged("is truncated: its compressed data break off")
+
+    def _more(self) -> bool:
+        if self._engine.eof:
+            return False
+        if self._base + len(self._held) > self._limit:
+            self.cut = True
+            return False
+        data = b""
+        if self._engine.needs_input:
+            left = self._region.size - self._packed
+            if not left:
+                return False
+            data = self._region.at(self._packed, min(_CHUNK, left))
+            self._packed += len(data)
+            self._advance(len(data))
+        try:
+            self._held += self._engine.decompress(data, _CHUNK)
+        except (zlib.error, OSError, lzma.LZMAError) as error:
+            raise Damaged(f"is damaged: its compressed data do not unpack ({error})") from None
+        return True
+
+
+def read(path: Path) -> Summary:
+    """One file. Raises ArtifactError, OSError."""
+    with opened(path) as region:
+        head = region.at(0, min(8, region.size))
+        if head.startswith(_LZ4):
+            metadata = {"note": "compressed with lz4: not looked into"}
+        elif stream := _stream(region, head, FIRST, lambda count: None):
+            metadata = imports(_scanned(stream, whole=False))
+        else:
+            scans = list(in_a_row(region.at, region.size))
+            judge(scans, strict=False)
+            metadata = imports(scans)
+        return Summary("joblib", region.size, region.size, metadata=metadata)
+
+
+def deep(path: Path, advance: Advance) -> None:
+    """A compressed file to its end. Raises as read does."""
+    with opened(path) as region:
+        limit = max(MOST, EXPANSION * region.size)
+        if stream := _stream(region, region.at(0, min(8, region.size)), limit, advance):
+            _scanned(stream, whole=True)
+
+
+def _stream(region: Region, head: bytes, limit: int, advance: Advance) -> _Unpacked | None:
+    for magic, engine in _ENGINES:
+        if head.startswith(magic):
+            return _Unpacked(region, engine, limit, advance)
+    return None
+
+
+def _scanned(stream: _Unpacked, *, whole: bool) -> list[Scan]:
+    """The pickles in a stream, judged. whole: read to its end, and refused where that is too far."""
+    scans = list(in_a_row(stream.read, 2**62))
+    if whole:
+        stream.finish()
+    if stream.cut:
+        for found in scans:
+            found.broken = None
+    judge(scans, strict=False)
+    if stream.cut and whole:
+        raise Damaged("unpacks to far more than its size: a compression bomb")
+    return scans
+
+
+FORMAT = Format("joblib", (".joblib",), read, deep=deep)

@@ -1,0 +1,105 @@
+"""The verdict over pickles, and the format `pickle`: estimators (scikit-learn, joblib) and training states.
+
+Strict where weights are promised: whatever weights do not need is unsafe_pickle, since torch's default load refuses it
+and nobody can tell what it does. Lenient for estimators and training states, which are made of classes: there only what
+runs code by itself is a fault, and the classes are a note.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from model_load_exporter.artifacts.bounded import Damaged, note, opened
+from model_load_exporter.artifacts.format import Format
+from model_load_exporter.artifacts.pickle_globals import Global, is_harmless, is_needed, runs_code
+from model_load_exporter.artifacts.pickle_scan import NEWEST, Read, Scan, scan
+from model_load_exporter.artifacts.summary import Summary
+
+_TRAINING = ("training_args.", "optimizer.", "scheduler.", "scaler.", "rng_state", "random_states")
+_MAX_PICKLES = 1000
+_SHOWN = 3
+
+
+def is_strict(path: Path) -> bool:
+    """False for files beside the weights that no load of a model reads."""
+    return not path.name.lower().startswith(_TRAINING)
+
+
+def judge(scans: Iterable[Scan], *, strict: bool) -> str | None:
+    """A note on what the pickles import, None where nothing is to say. Raises Damaged with the reason unsafe_pickle.
+
+    Safety first: a pickle that breaks off has run what stands before.
+    """
+    found = dict[Global, None]()
+    broken, reason = None, "file_corrupted"
+    for pickle in scans:
+        found |= pickle.globals
+        if pickle.protocol > NEWEST:
+            reason = "version_incompatible"
+        if pickle.computed:
+            raise Damaged(f"holds a pickle that {pickle.computed[0]}: do not load it", "unsafe_pickle")
+        broken = broken or pickle.broken
+    if running := [name for name in found if runs_code(name) or _reaches_in(name)]:
+        raise Damaged(
+            f"holds a pickle that imports {_listed(running)}, which runs code: do not load it", "unsafe_pickle"
+        )
+    unknown = [name for name in found if not is_harmless(name)]
+    if strict and unknown:
+        raise Damaged(
+            f"holds a pickle that imports {_listed(unknown)}, which weights do not need: "
+            "torch.load(weights_only=True) refuses it, and another load may run its author's code",
+            "unsafe_pickle",
+        )
+    if broken:
+        raise Damaged(f"cannot be read to its end: its pickle {broken}", reason)
+    extra = [name for name in found if not is_needed(name)]
+    return f"needs weights_only=False or a list of safe globals: {_listed(extra)}" if extra else None
+
+
+def _reaches_in(name: Global) -> bool:
+    """True for `torch`, `os.system`: protocol 4 follows dots, into whatever a module itself imported."""
+    first, dot, _ = name.name.partition(".")
+    return bool(dot) and not first[:1].isupper() and not is_needed(name)
+
+
+def _listed(names: list[Global]) -> str:
+    shown = ", ".join(note(str(name))[:80] for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+def looks_like_pickle(head: bytes) -> bool:
+    """True for the first bytes of a pickle of protocol 2 or later, which all writers of the last decades take.
+
+    Of one of tomorrow too: its protocol is told, not that it is none.
+    """
+    return len(head) >= 2 and head[0] == 0x80 and head[1] < 0x80
+
+
+def read(path: Path) -> Summary:
+    """One or more pickles in a row. Raises ArtifactError, OSError."""
+    with opened(path) as region:
+        scans = list(in_a_row(region.at, region.size))
+        judge(scans, strict=False)
+        return Summary("pickle", region.size, region.size, metadata=imports(scans))
+
+
+def imports(scans: Iterable[Scan]) -> dict[str, str]:
+    """What the pickles import, as metadata."""
+    names = list(dict.fromkeys(name for found in scans for name in found.globals))
+    return {"note": f"imports {_listed(names)}"} if names else {}
+
+
+def in_a_row(read: Read, size: int) -> Iterator[Scan]:
+    """What a loader reads is the first; those that follow at once are looked at too. joblib's are read as it does."""
+    begin = 0
+    for _ in range(_MAX_PICKLES):
+        found = scan(read, begin, size)
+        if any(name.module.startswith("joblib.") for name in found.globals):
+            plain, found = found, scan(read, begin, size, arrays=True)
+            found.globals |= {name: None for name in plain.globals if runs_code(name)}
+        yield found
+        begin = found.end
+        if found.broken or begin + 2 > size or not looks_like_pickle(read(begin, 2)):
+            return
+
+
+FORMAT = Format("pickle", (".pkl", ".pickle"), read)
