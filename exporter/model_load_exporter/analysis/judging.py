@@ -1,0 +1,57 @@
+"""What classify says of a line, and whether the line's speaker gave up or goes on."""
+
+import re
+
+from model_load_exporter.analysis import entry
+from model_load_exporter.analysis.scan import Line
+from model_load_exporter.analysis.sign import CLIENT, END, Sign
+from model_load_exporter.classify.patterns import compiled
+from model_load_exporter.classify.text import Verdict, line_verdict
+
+# Times, long numbers and ids; short numbers (an HTTP status, an error number) may decide.
+_CHANGING = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?|\b[0-9a-f]{8,}\b|\d{4,}|\b0x[0-9a-f]+")
+
+# The speaker has another way: what fails after it is what counts.
+_GOES_ON = (
+    r"(?i)\bfall(?:s|ing)? ?back\b|\bfallback to\b|\bretrying\b|\bwill retry\b|\btrying again\b|\bskipping\b|"
+    r"\bignor(?:ed|ing)\b|\bwill ignore\b|\bdefaulting to\b|\bcontinuing without\b|\bproceeding without\b|"
+    r"\busing \S+ instead\b|\b[Aa]ttempt \d+(?: of |/)\d+ failed"
+)
+_GAVE_UP = r"(?i)no (?:more )?retr|retries exceeded|giving up|not retrying|cannot be ignored"
+
+
+class Judge:
+    """classify's verdicts, remembered: a log says the same again and again, with another time and other numbers."""
+
+    _KEPT = 512
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], Verdict | None] = {}
+
+    def __call__(self, line: Line) -> Verdict | None:
+        """What classify says of the line and of what belongs to it below."""
+        text, following = line.text, entry.rest(line.text, line.following)
+        key = (_CHANGING.sub("#", text), *following)
+        if key not in self._known:
+            if len(self._known) >= self._KEPT:
+                self._known.clear()
+            self._known[key] = line_verdict(text, following)
+        return self._known[key]
+
+
+def goes_on(line: Line) -> bool:
+    """Whether the line, or one just below it that is no traceback, says that the speaker has another way."""
+    near = " ".join((line.text, *(text for text in line.following[:2] if not text.startswith((" ", "Traceback")))))
+    return compiled(_GOES_ON).search(near) is not None and compiled(_GAVE_UP).search(near) is None
+
+
+def heads_traceback(line: Line) -> bool:
+    """Whether a traceback begins here or just below."""
+    return any("Traceback (most" in text for text in (line.text, *line.following[:2]))
+
+
+def outweighs(told: Sign | None, verdict: Verdict) -> bool:
+    """Whether a sign says more of its line than classify does."""
+    if told is None or told.role not in (END, CLIENT):
+        return False
+    return told.rank > verdict[1] or (told.rank == verdict[1] and verdict[0] == "unknown")
