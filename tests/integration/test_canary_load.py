@@ -241,8 +241,8 @@ def test_an_interpreter_that_cannot_be_used_is_named(tmp_path: Path, script: str
 
 
 def test_an_unknown_loader_is_refused() -> None:
-    """gguf and tflite are in the contract, and not in this version."""
-    result = load(MODELS / "minilm", "gguf")
+    """Without a child, with the loaders that there are."""
+    result = load(MODELS / "minilm", "caffe")
 
     assert result.reason == "config_invalid"
     assert "not supported" in result.message

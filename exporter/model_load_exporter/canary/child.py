@@ -10,7 +10,8 @@ Both speak to the parent in JSON lines on `report_fd`: `contained` (guard), `sta
 
 SPEC: id, model, report_fd, parent (its pid); optional: spool, path, repo, loader, task, input, stages (only these),
 cgroups (files that take a pid, the one with the memory limit first), need_cgroup (do not load outside of that one),
-memory_limit (bytes that the guard enforces where no cgroup does).
+memory_limit (bytes that the guard enforces where no cgroup does), options (what to do otherwise than a service does by
+default: see OPTIONS), text (its embedding is told beside the input's), fingerprint (tell a checksum of the weights).
 """
 
 # os.path throughout: pathlib would be a large part of what the guard costs.
@@ -24,6 +25,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import mmap
 import os
 import resource
 import signal
@@ -32,16 +34,24 @@ import struct
 import sys
 import time
 import traceback
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-SUPPORTED_LOADERS = ("transformers", "torch", "safetensors", "onnx")
+SUPPORTED_LOADERS = ("transformers", "torch", "safetensors", "onnx", "tflite", "gguf")
 """The loaders with a name that this file knows; besides them, `python:module:callable`."""
+
+OPTIONS = (
+    "dtype", "use_safetensors", "attention", "use_fast", "low_memory", "int8", "mmap", "optimize", "arena", "delegates",
+    "save",
+)  # fmt: skip
+"""What `probe --variants` may ask for. `save`: a folder to write the weights of a pickle to, as safetensors."""
 
 OLDEST_PYTHON = (3, 8)
 
 _LINE = 4096
 _TEXT = 2000
+_NUMBERS = 4096
 _SAMPLE_SECONDS = 0.01
 _PAGE = resource.getpagesize()
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
@@ -358,6 +368,30 @@ def _link(error: BaseException) -> dict[str, Any]:
     }
 
 
+def file_in(error: BaseException, source: str, opened: str) -> str | None:
+    """The model's file that was being read: what the deepest cause names, else what its innermost function was given.
+
+    Libraries in Rust and C++ rarely say which file it was; the Python functions that call them know. Where a function
+    knows several, it is the last one `opened`, or none that can be told.
+    """
+    causes = [error]
+    while len(causes) < 32:
+        deeper = causes[-1].__cause__ or causes[-1].__context__
+        if deeper is None:
+            break
+        causes.append(deeper)
+    for cause in reversed(causes):
+        given = [[getattr(cause, "filename", None)]]
+        given += [list(frame.f_locals.values())[:100] for frame, _ in traceback.walk_tb(cause.__traceback__)][::-1]
+        for values in given:
+            texts = {one for one in values if isinstance(one, str) and one.startswith(source) and os.path.isfile(one)}
+            if len(texts) == 1:
+                return texts.pop()
+            if texts:
+                return opened if opened in texts else None
+    return None
+
+
 # ---------------------------------------------------------------- the load
 
 
@@ -377,24 +411,26 @@ class Load:
         self.report = report
         self.journal = journal
         self.source = spec.get("path") or spec.get("repo") or ""
+        self.options: dict[str, Any] = spec.get("options") or {}
         self.notes: list[str] = []
         self.found: dict[str, Any] = {}
         self.peak_rss = 0
         self.peak_anonymous = 0
+        self.opened = ""
 
     def wants(self, stage: str) -> bool:
         """Whether the stage was asked for; without a choice, all are."""
         return not self.spec.get("stages") or stage in self.spec["stages"]
 
     @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Times what happens within, with its own peak of memory."""
+    def stage(self, name: str, call: str = "") -> Iterator[None]:
+        """Times what happens within, with its own peak of memory. call: the library's function that does the work."""
         # VmHWM counts from here on: what an earlier stage took at its peak is not this one's.
         with contextlib.suppress(OSError):
             _put("/proc/self/clear_refs", "5")
         begun = time.monotonic()
         self.journal.write({"event": "stage_begin", "stage": name})
-        self.report.send({"event": "stage_begin", "stage": name})
+        self.report.send({"event": "stage_begin", "stage": name, "call": call})
         event: dict[str, Any] = {"event": "stage_end", "stage": name}
         try:
             yield
@@ -416,16 +452,22 @@ class Load:
 
         `then` gets the modules and imports what they would only fetch in the middle of a stage.
         """
-        with self.stage("other"):
+        with self.stage("other", "import " + ", ".join(modules)):
             loaded: list[Any] = [importlib.import_module(module) for module in modules]
             if then is not None:
                 then(*loaded)
+        # From here on only: libraries open thousands of files of their own.
+        sys.addaudithook(self._opens)
         found = {module.__name__: str(module.__version__) for module in loaded if hasattr(module, "__version__")}
         sizes = memory_of()
         self.report.send(
             {"event": "started", "versions": found, "rss": sizes.get("VmRSS"), "anonymous": sizes.get("RssAnon")}
         )
         return loaded
+
+    def _opens(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(self.source):
+            self.opened = arguments[0]
 
 
 def load(spec: dict[str, Any], report: Report) -> int:
@@ -449,6 +491,8 @@ def load(spec: dict[str, Any], report: Report) -> int:
         message = str(error)[:500]
         reason = error.reason if isinstance(error, FindingError) else None
         result.update(outcome="failed", failure=chain_of(error), reason=reason)
+        with contextlib.suppress(Exception):
+            result["file"] = file_in(error, attempt.source, attempt.opened)
         with contextlib.suppress(Exception):
             traceback.print_exception(type(error), error, error.__traceback__)
     peaks = {"peak_rss": attempt.peak_rss or None, "peak_anonymous": attempt.peak_anonymous or None}
@@ -478,7 +522,14 @@ def find_loader(name: str) -> Callable[[Load], None]:
     """The function that loads that way. Raises FindingError for one that this version does not know."""
     if name.startswith("python:"):
         return load_callable
-    known = {"transformers": load_transformers, "torch": load_torch, "safetensors": load_safetensors, "onnx": load_onnx}
+    known = {
+        "transformers": load_transformers,
+        "torch": load_torch,
+        "safetensors": load_safetensors,
+        "onnx": load_onnx,
+        "tflite": load_tflite,
+        "gguf": load_gguf,
+    }
     if name not in known:
         raise FindingError("config_invalid", f"loader {name} is not supported by this version's canary")
     return known[name]
@@ -487,11 +538,15 @@ def find_loader(name: str) -> Callable[[Load], None]:
 # ---------------------------------------------------------------- tensors
 
 
-def touch(torch: Any, tensors: Iterable[Any]) -> dict[str, Any]:
-    """Reads a byte of every page, since a mapped file costs memory only then. Returns parameters and dtype."""
+def touch(torch: Any, tensors: Iterable[Any], fingerprint: bool = False) -> dict[str, Any]:
+    """Reads a byte of every page, since a mapped file costs memory only then.
+
+    Returns parameters, dtype (of most of them), and with `fingerprint` a checksum of all values, in whatever order.
+    """
     storages: set[int] = set()
     counted: set[tuple[int, int]] = set()
     sizes: dict[str, int] = {}
+    checksum = 0
     for tensor in tensors:
         if tensor.device.type == "meta":
             raise FindingError("architecture_mismatch", "a weight was never filled: it is still on the meta device")
@@ -503,17 +558,57 @@ def touch(torch: Any, tensors: Iterable[Any]) -> dict[str, Any]:
             counted.add(place)
             dtype = str(tensor.dtype).replace("torch.", "")
             sizes[dtype] = sizes.get(dtype, 0) + tensor.numel()
+            if fingerprint:
+                checksum += checksum_of(tensor)
         storage = tensor.untyped_storage()
         if storage.nbytes() and storage.data_ptr() not in storages:
             storages.add(storage.data_ptr())
             pages = torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage)
             int(pages[::_PAGE].sum())
-    return {"parameters": sum(sizes.values()), "dtype": max(sizes, key=sizes.__getitem__) if sizes else None}
+    found = {"parameters": sum(sizes.values()), "dtype": max(sizes, key=sizes.__getitem__) if sizes else None}
+    return {**found, "fingerprint": f"{checksum % 2**64:016x}"} if fingerprint else found
+
+
+def checksum_of(tensor: Any) -> int:
+    """The CRC of a tensor's values as they lie in memory."""
+    import ctypes
+
+    whole = tensor.detach().contiguous()
+    return zlib.crc32((ctypes.c_char * (whole.numel() * whole.element_size())).from_address(whole.data_ptr()))
+
+
+def quantization_of(config: Any, dtype: str | None) -> str:
+    """How the weights are quantised: what config.json says of it, else by their type; `none` for plain floats."""
+    told = config.get("quantization_config") if isinstance(config, dict) else None
+    if isinstance(told, dict):
+        bits = 4 if told.get("load_in_4bit") else 8 if told.get("load_in_8bit") else told.get("bits")
+        method = str(told.get("quant_method") or "unknown")
+        return f"{method}-{bits}bit" if bits else method
+    if dtype is None or dtype in ("float64", "float32", "float16", "bfloat16"):
+        return "none"
+    return {"qint8": "int8", "quint8": "uint8", "qint32": "int32"}.get(dtype, dtype)
+
+
+def config_beside(path: str) -> Any:
+    """The config.json of a model's folder; None where there is none that can be read."""
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+        return json.load(file)
+    return None
+
+
+def numbers(flat: Any) -> list[float]:
+    """At most 4096 numbers, evenly taken, of a flat array or tensor: what the outputs of two loads are compared by."""
+    step = max(1, -(-len(flat) // _NUMBERS))
+    return [float(f"{value:.6g}") for value in flat[::step].tolist()]
 
 
 def tensors_in(value: Any, depth: int = 0) -> Iterator[Any]:
     """The tensors of a state dict, of a module, or of anything nested that holds some."""
-    if hasattr(value, "untyped_storage") and hasattr(value, "data_ptr"):
+    if hasattr(value, "__tensor_flatten__"):
+        # A tensor made of others, as torchao's quantised ones are: it has no memory of its own.
+        yield from tensors_in([getattr(value, name) for name in value.__tensor_flatten__()[0]], depth + 1)
+    elif hasattr(value, "untyped_storage") and hasattr(value, "data_ptr"):
         yield value
     elif hasattr(value, "state_dict") and hasattr(value, "parameters"):
         yield from tensors_in(value.state_dict(), depth + 1)
@@ -528,7 +623,7 @@ def limit_threads(torch: Any, *_: Any) -> None:
         torch.set_num_threads(_THREADS)
 
 
-# ---------------------------------------------------------------- torch, safetensors, onnx, callables
+# ---------------------------------------------------------------- torch, safetensors
 
 
 def weight_files(path: str, single: str, suffixes: tuple[str, ...]) -> list[str]:
@@ -551,57 +646,231 @@ def weight_files(path: str, single: str, suffixes: tuple[str, ...]) -> list[str]
 def load_torch(attempt: Load) -> None:
     """torch.load of weights only, on the CPU; several files of a folder stay loaded together, as in a service."""
     (torch,) = attempt.imports("torch", then=limit_threads)
-    with attempt.stage("weights"):
+    if not attempt.wants("weights"):
+        return
+    with attempt.stage("weights", "torch.load"):
         files = weight_files(attempt.source, "pytorch_model.bin", (".pth", ".pt", ".bin", ".ckpt"))
-        loaded = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
-        attempt.found.update(touch(torch, tensors_in(loaded)))
+        options = {"mmap": True} if attempt.options.get("mmap") else {}
+        loaded = [torch.load(file, map_location="cpu", weights_only=True, **options) for file in files]
+        if attempt.options.get("save"):
+            save_as_safetensors(torch, loaded, files, attempt.options["save"])
+        tell_tensors(attempt, torch, as_type(torch, loaded, attempt.options.get("dtype")))
 
 
 def load_safetensors(attempt: Load) -> None:
     """Every shard by safetensors' own load_file, as torch tensors."""
     torch, library = attempt.imports("torch", "safetensors.torch", then=limit_threads)
-    with attempt.stage("weights"):
+    if not attempt.wants("weights"):
+        return
+    with attempt.stage("weights", "safetensors.torch.load_file"):
         files = weight_files(attempt.source, "model.safetensors", (".safetensors",))
-        loaded = [library.load_file(file) for file in files]
-        attempt.found.update(touch(torch, tensors_in(loaded)))
+        loaded = [as_type(torch, library.load_file(file), attempt.options.get("dtype")) for file in files]
+        tell_tensors(attempt, torch, loaded)
+
+
+def tell_tensors(attempt: Load, torch: Any, loaded: Any) -> None:
+    """What there is to tell of weights without a model around them."""
+    found = touch(torch, tensors_in(loaded), bool(attempt.spec.get("fingerprint")))
+    attempt.found.update(found, quantization=quantization_of(config_beside(attempt.source), found["dtype"]))
+
+
+def as_type(torch: Any, value: Any, dtype: str | None) -> Any:
+    """The same with its floating tensors in that type, converted one by one: two forms of one tensor at a time."""
+    if dtype is None:
+        return value
+    if isinstance(value, dict):
+        for key in list(value):
+            value[key] = as_type(torch, value[key], dtype)
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            value[index] = as_type(torch, one, dtype)
+    elif isinstance(value, torch.Tensor) and value.is_floating_point():
+        return value.to(getattr(torch, dtype))
+    return value
+
+
+def save_as_safetensors(torch: Any, loaded: list[Any], files: list[str], folder: str) -> None:
+    """Writes what weights_only read as model*.safetensors. Raises FindingError for more than tensors by name."""
+    library = importlib.import_module("safetensors.torch")
+    seen: set[int] = set()
+    index: dict[str, str] = {}
+    for number, part in enumerate(loaded, 1):
+        if not isinstance(part, dict) or not all(isinstance(one, torch.Tensor) for one in part.values()):
+            raise FindingError("config_invalid", f"{files[number - 1]} holds more than tensors by name")
+        whole = {}
+        for key, tensor in part.items():
+            # Tied weights: safetensors refuses two names for one piece of memory.
+            whole[key] = tensor.clone() if tensor.data_ptr() in seen else tensor.contiguous()
+            seen.add(tensor.data_ptr())
+        name = "model.safetensors" if len(loaded) == 1 else f"model-{number:05}-of-{len(loaded):05}.safetensors"
+        library.save_file(whole, os.path.join(folder, name), metadata={"format": "pt"})
+        index.update(dict.fromkeys(whole, name))
+    if len(loaded) > 1:
+        with open(os.path.join(folder, "model.safetensors.index.json"), "w", encoding="utf-8") as file:
+            json.dump({"metadata": {}, "weight_map": index}, file)
+
+
+# ---------------------------------------------------------------- onnx, tflite, gguf, callables
 
 
 def load_onnx(attempt: Load) -> None:
-    """An onnxruntime session on the CPU, and one run on inputs of zeros where their shapes allow it."""
+    """An onnxruntime session on the CPU, and one run on made-up inputs where their shapes allow it."""
     onnxruntime, numpy = attempt.imports("onnxruntime", "numpy")
-    with attempt.stage("weights"):
+    if not attempt.wants("weights"):
+        return
+    with attempt.stage("weights", "onnxruntime.InferenceSession"):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = _THREADS
+        if attempt.options.get("optimize") is False:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if attempt.options.get("arena") is False:
+            options.enable_cpu_mem_arena = options.enable_mem_pattern = False
         (file,) = weight_files(attempt.source, "model.onnx", (".onnx",))[:1]
         session = onnxruntime.InferenceSession(file, sess_options=options, providers=["CPUExecutionProvider"])
+        attempt.found["quantization"] = onnx_quantization(file)
     if not attempt.wants("inference"):
         return
     types = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(bool)": "bool", "tensor(float16)": "float16"}
     inputs = {}
     for one in session.get_inputs():
         shape = [size if isinstance(size, int) and size > 0 else 1 for size in one.shape]
-        inputs[one.name] = numpy.zeros(shape, dtype=types.get(one.type, "float32"))
-    with attempt.stage("inference"):
+        inputs[one.name] = made_up(numpy, one.name, shape, types.get(one.type, "float32"))
+    with attempt.stage("inference", "InferenceSession.run"):
         try:
-            outputs = session.run(None, inputs)
-            attempt.found["output"] = ", ".join(f"{out.dtype} {list(out.shape)}" for out in outputs[:8])
+            tell_outputs(attempt, session.run(None, inputs))
         except Exception as error:  # the inputs are made up; a model that refuses them is loaded
-            attempt.notes.append(f"inference on inputs of zeros was refused: {str(error)[:200]}")
+            attempt.notes.append(f"inference on made-up inputs was refused: {str(error)[:200]}")
+
+
+def onnx_quantization(file: str) -> str:
+    """`int8` or `int4` where the graph has operators of that kind, by the names in the file; else `none`."""
+    kinds = {
+        "int4": (b"MatMulNBits", b"MatMulBnb4"),
+        "int8": (b"DequantizeLinear", b"DynamicQuantizeLinear", b"MatMulInteger", b"ConvInteger", b"QLinearMatMul",
+                 b"QLinearConv", b"DynamicQuantizeMatMul"),
+    }  # fmt: skip
+    with open(file, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for kind, names in kinds.items():
+            # A node's op_type in the protobuf: field 4, its length, the name.
+            if any(data.find(b"\x22" + bytes([len(name)]) + name) >= 0 for name in names):
+                return kind
+    return "none"
+
+
+def made_up(numpy: Any, name: str, shape: list[int], dtype: str) -> Any:
+    """An input that is the same each time: a wave for floats; for whole numbers ones, and zeros for what is a type."""
+    count = 1
+    for size in shape:
+        count *= size
+    if dtype.startswith("float"):
+        return numpy.sin(numpy.arange(count, dtype="float32") * 0.1).reshape(shape).astype(dtype)
+    return numpy.full(shape, 0 if "type" in name else 1, dtype=dtype)
+
+
+def tell_outputs(attempt: Load, outputs: list[Any]) -> None:
+    """The shapes of numpy outputs, and the numbers of the first. Raises FindingError for NaN."""
+    attempt.found["output"] = ", ".join(f"{out.dtype} {list(out.shape)}" for out in outputs[:8])
+    first = next((out for out in outputs if out.dtype.kind == "f" and out.size), None)
+    if first is not None:
+        flat = first.astype("float32").ravel()
+        if bool((flat != flat).any()):
+            attempt.notes.append("the output for made-up inputs is not a number (NaN)")
+        else:
+            attempt.found["vector"] = numbers(flat)
+
+
+def load_tflite(attempt: Load) -> None:
+    """A LiteRT (TensorFlow Lite) interpreter with its tensors allocated, and one run on made-up inputs."""
+    known = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow")
+    name = next((one for one in known if importlib.util.find_spec(one.partition(".")[0])), known[0])
+    library, numpy = attempt.imports(name, "numpy")
+    library = library.lite if name == "tensorflow" else library
+    if not attempt.wants("weights"):
+        return
+    with attempt.stage("weights", "Interpreter.allocate_tensors"):
+        (file,) = weight_files(attempt.source, "model.tflite", (".tflite",))[:1]
+        options = {"model_path": file, "num_threads": _THREADS}
+        if attempt.options.get("delegates") is False:
+            options["experimental_op_resolver_type"] = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = library.Interpreter(**options)
+        interpreter.allocate_tensors()
+        scaled = [one for one in interpreter.get_tensor_details() if len(one["quantization_parameters"]["scales"])]
+        kinds = {numpy.dtype(one["dtype"]).name for one in scaled} & {"int4", "int8", "uint8", "int16"}
+        attempt.found["quantization"] = min(kinds) if kinds else "none"
+    if not attempt.wants("inference"):
+        return
+    with attempt.stage("inference", "Interpreter.invoke"):
+        try:
+            for one in interpreter.get_input_details():
+                value = made_up(numpy, one["name"], list(one["shape"]), numpy.dtype(one["dtype"]).name)
+                interpreter.set_tensor(one["index"], value)
+            interpreter.invoke()
+            found = [interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()]
+            tell_outputs(attempt, found)
+        except (ValueError, RuntimeError, TypeError) as error:
+            attempt.notes.append(f"inference on made-up inputs was refused: {str(error)[:200]}")
+
+
+def load_gguf(attempt: Load) -> None:
+    """llama.cpp's Python binding on the CPU, and 16 tokens, greedily."""
+    if importlib.util.find_spec("llama_cpp") is None:
+        raise FindingError(
+            "dependency_missing", "loader gguf needs the package llama-cpp-python, which is not installed"
+        )
+    (library,) = attempt.imports("llama_cpp")
+    if not attempt.wants("weights"):
+        return
+    with attempt.stage("weights", "llama_cpp.Llama"):
+        (file,) = weight_files(attempt.source, "model.gguf", (".gguf",))[:1]
+        mapped = attempt.options.get("mmap") is not False
+        model = library.Llama(
+            # Verbose: an error says no more than that it failed, llama.cpp's own lines on stderr say why.
+            file,
+            n_ctx=256,
+            n_gpu_layers=0,
+            n_threads=_THREADS,
+            use_mmap=mapped,
+            seed=0,
+            verbose=True,
+        )
+        with contextlib.suppress(AttributeError, TypeError):
+            attempt.found["parameters"] = int(library.llama_model_n_params(model.model))
+        attempt.found["quantization"] = gguf_type((getattr(model, "metadata", None) or {}).get("general.file_type"))
+    if not attempt.wants("inference"):
+        return
+    attempt.found["kind"] = _GENERATE
+    with attempt.stage("inference", "Llama.create_completion"):
+        text = attempt.spec.get("input") or "Hello"
+        answer = model.create_completion(text, max_tokens=16, temperature=0.0)
+        attempt.found["output"] = str(answer["choices"][0]["text"])[:_TEXT]
+
+
+def gguf_type(number: Any) -> str | None:
+    """The name of `general.file_type`, as llama.cpp has it; `none` for plain floats, None for an unknown one."""
+    names = {
+        0: "none", 1: "none", 32: "none", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+        11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K",
+        19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL",
+        26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 36: "TQ1_0", 37: "TQ2_0",
+    }  # fmt: skip
+    return names.get(int(number)) if str(number).isdigit() else None
 
 
 def load_callable(attempt: Load) -> None:
     """`python:module:callable` or `python:/path/to/file.py:callable`, called with the model's path if it takes one."""
     module_name, _, name = attempt.spec["loader"][len("python:") :].rpartition(":")
-    with attempt.stage("other"):
+    with attempt.stage("other", f"import {module_name}"):
         function = getattr(import_module(module_name), name)
-    with attempt.stage("weights"):
+    if not attempt.wants("weights"):
+        return
+    with attempt.stage("weights", f"{name}()"):
         try:
             takes_path = bool(inspect.signature(function).parameters)
         except (TypeError, ValueError):
             takes_path = True
         loaded = function(attempt.source) if takes_path else function()
         if "torch" in sys.modules:
-            attempt.found.update(touch(sys.modules["torch"], tensors_in(loaded)))
+            tell_tensors(attempt, sys.modules["torch"], loaded)
 
 
 def import_module(name: str) -> Any:
@@ -647,30 +916,90 @@ def load_transformers(attempt: Load) -> None:
                 getattr(transformers, json.load(file)["architectures"][0])
 
     torch, transformers = attempt.imports("torch", "transformers", then=prepare)
-    source, task = attempt.source, attempt.spec.get("task")
+    source, task, options = attempt.source, attempt.spec.get("task"), attempt.options
     local = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = model = None
-    with attempt.stage("config"):
-        config = transformers.AutoConfig.from_pretrained(source, **local)
-        model_class, kind = choose_class(transformers, config, task)
-    if kind is None:
-        attempt.notes.append(f"no inference: {task or model_class.__name__} is no task that the canary can ask")
-    elif attempt.wants("tokenizer"):
-        with attempt.stage("tokenizer"):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **local)
-    if attempt.wants("weights"):
-        with attempt.stage("weights"):
-            model = read_weights(transformers, model_class, source, local)
-            attempt.found.update(touch(torch, tensors_in(model)))
+    tokenizer = model = kind = config = None
+    if any(attempt.wants(stage) for stage in ("config", "weights", "pipeline", "inference")):
+        with attempt.stage("config", "AutoConfig.from_pretrained"):
+            config = transformers.AutoConfig.from_pretrained(source, **local)
+            model_class, kind = choose_class(transformers, config, task)
+            attempt.found["kind"] = kind
+        if kind is None:
+            attempt.notes.append(f"no inference: {task or model_class.__name__} is no task that the canary can ask")
+    # Alone it needs no config: whether it loads is then told apart from whether the config does.
+    if attempt.wants("tokenizer") and (kind is not None or config is None):
+        with attempt.stage("tokenizer", "AutoTokenizer.from_pretrained"):
+            fast = {"use_fast": options["use_fast"]} if "use_fast" in options else {}
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **local, **fast)
+            if len(tokenizer) <= len(tokenizer.all_special_tokens):
+                # transformers 5 makes an empty one where it finds no files.
+                raise FindingError("file_missing", f"the tokenizer has no vocabulary: its files are not in {source}")
+    if attempt.wants("weights") and config is not None:
+        with attempt.stage("weights", f"{model_class.__name__}.from_pretrained"):
+            model = read_weights(transformers, model_class, source, {**local, **model_options(transformers, options)})
+            if options.get("int8"):
+                quantize(torch, model)
+            found = touch(torch, tensors_in(model))
+            how = "int8" if options.get("int8") else quantization_of(config.to_dict(), found["dtype"])
+            attempt.found.update(found, quantization=how)
     if model is None or tokenizer is None:
         return
     if attempt.wants("pipeline"):
-        with attempt.stage("pipeline"):
-            build_pipeline(transformers, task, model, tokenizer)
+        with attempt.stage("pipeline", "transformers.pipeline"):
+            if not build_pipeline(transformers, task, model, tokenizer) and task:
+                attempt.notes.append(f"no pipeline: transformers {transformers.__version__} has none for {task}")
     if attempt.wants("inference"):
-        with attempt.stage("inference"), torch.no_grad():
-            text = attempt.spec.get("input") or "Hello"
-            attempt.found["output"] = infer(torch, kind, model, tokenizer, text)
+        call = "generate" if kind == _GENERATE else "forward"
+        with attempt.stage("inference", f"{type(model).__name__}.{call}"), torch.no_grad():
+            told = infer(torch, kind, model, tokenizer, attempt.spec.get("input") or "Hello", pooling_of(source))
+            attempt.found.update(told)
+            if attempt.spec.get("text") and "vector" in told:
+                other = infer(torch, kind, model, tokenizer, attempt.spec["text"], pooling_of(source))
+                attempt.found["vector_of_text"] = other["vector"]
+
+
+def model_options(transformers: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """What from_pretrained calls them; the name of the type changed with version 4.56."""
+    found: dict[str, Any] = {}
+    if "dtype" in options:
+        version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
+        found["dtype" if version >= (4, 56) else "torch_dtype"] = getattr(sys.modules["torch"], options["dtype"])
+    if "use_safetensors" in options:
+        found["use_safetensors"] = options["use_safetensors"]
+    if options.get("attention"):
+        found["attn_implementation"] = options["attention"]
+    if options.get("low_memory"):
+        found["low_cpu_mem_usage"] = True
+    return found
+
+
+def quantize(torch: Any, model: Any) -> None:
+    """Weights of the linear layers in 8 bits, in place: by torchao, else by what torch had before it."""
+    if importlib.util.find_spec("torchao") is not None:
+        library = importlib.import_module("torchao.quantization")
+        library.quantize_(model, library.Int8WeightOnlyConfig())
+        return
+    if any(one.is_floating_point() and one.dtype != torch.float32 for one in model.parameters()):
+        message = (
+            "torch's own dynamic quantisation needs float32 weights; torchao, which is not installed, takes others"
+        )
+        raise FindingError("version_incompatible", message)
+    try:
+        library = importlib.import_module("torch.ao.quantization")
+        library.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
+    except (ImportError, AttributeError):
+        message = f"torch {torch.__version__} has no dynamic quantisation, and torchao is not installed"
+        raise FindingError("dependency_missing", message) from None
+
+
+def pooling_of(source: str) -> str:
+    """How sentence-transformers makes one vector of a text: `cls` where 1_Pooling/config.json says so, else `mean`."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        with open(os.path.join(source, "1_Pooling", "config.json"), encoding="utf-8") as file:
+            found = json.load(file)
+        if found.get("pooling_mode_cls_token") or found.get("pooling_mode") == "cls":
+            return "cls"
+    return "mean"
 
 
 def choose_class(transformers: Any, config: Any, task: str | None) -> tuple[Any, str | None]:
@@ -713,33 +1042,42 @@ def read_weights(transformers: Any, model_class: Any, source: str, local: dict[s
     return model.eval()
 
 
-def build_pipeline(transformers: Any, task: str | None, model: Any, tokenizer: Any) -> None:
-    """The library's own pipeline where it has one for the task; newer versions dropped several."""
+def build_pipeline(transformers: Any, task: str | None, model: Any, tokenizer: Any) -> bool:
+    """The library's own pipeline; False where it has none for the task, as newer versions dropped several."""
     try:
         transformers.pipelines.check_task(task)
     except Exception:  # KeyError, RuntimeError or AttributeError, by the version
-        return
+        return False
     transformers.pipeline(task, model=model, tokenizer=tokenizer, device=-1)
+    return True
 
 
-def infer(torch: Any, kind: str | None, model: Any, tokenizer: Any, text: str) -> str:
-    """One small inference: its text, or what there is to say of its numbers. Raises FindingError for NaN."""
+def infer(torch: Any, kind: str | None, model: Any, tokenizer: Any, text: str, pooling: str) -> dict[str, Any]:
+    """One small inference: `output`, its text or what there is to say of its numbers, and these as `vector`.
+
+    Raises FindingError for NaN.
+    """
     inputs = dict(tokenizer(text, return_tensors="pt"))
     if kind == _GENERATE:
-        return generate(torch, model, tokenizer, inputs)
+        return {"output": generate(torch, model, tokenizer, inputs)}
     encoder = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) and kind == _EMBED else model
     taken = inspect.signature(encoder.forward).parameters
     output = encoder(**{key: value for key, value in inputs.items() if key in taken})[0].float()
     if not bool(torch.isfinite(output).all()):
         raise FindingError("file_corrupted", "the output is not a number (NaN): weights damaged, or out of range")
     if kind == _EMBED:
-        vector = output.mean(dim=1)[0]
+        vector = output[0][0] if pooling == "cls" else output.mean(dim=1)[0]
         first = ", ".join(f"{value:.3f}" for value in vector[:4].tolist())
-        return f"embedding of {vector.numel()} numbers, norm {float(vector.norm()):.3f}: {first}, ..."
+        told = f"embedding of {vector.numel()} numbers, norm {float(vector.norm()):.3f}: {first}, ..."
+        return {"output": told, "vector": numbers(vector)}
+    vector = output.flatten()
     if kind == _CLASSIFY:
         best = int(output[0].argmax())
-        return str((getattr(model.config, "id2label", None) or {}).get(best, best))
-    return f"output of shape {list(output.shape)}"
+        return {
+            "output": str((getattr(model.config, "id2label", None) or {}).get(best, best)),
+            "vector": numbers(vector),
+        }
+    return {"output": f"output of shape {list(output.shape)}", "vector": numbers(vector)}
 
 
 def generate(torch: Any, model: Any, tokenizer: Any, inputs: dict[str, Any]) -> str:

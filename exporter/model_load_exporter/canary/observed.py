@@ -16,13 +16,15 @@ LOG_TAIL = 8192
 _LONGEST_LINE = 256 * 1024
 _MOST_BYTES = 4 * 2**20
 _MOST_STAGES = 200
+_MOST_NUMBERS = 4096
 
 
 @dataclass(slots=True)
 class Observed:
     """One child as seen so far.
 
-    report: its last word on the load, None while it has said none. wait_status: of the loading process, as waitpid
+    report: its last word on the load, None while it has said none. call: the library's function that the last stage
+    to begin called, '' where it did not say. wait_status: of the loading process, as waitpid
     gives it, None if its guard did not live to tell. over_limit: the guard ended it at the memory limit.
     """
 
@@ -30,6 +32,7 @@ class Observed:
     open_stage: str | None = None
     failed_stage: str | None = None
     open_since: float | None = None
+    call: str = ""
     contained: bool | None = None
     refused: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -78,6 +81,7 @@ class Observed:
                     self.versions.update(_texts(event.get("versions")))
                 case "stage_begin":
                     self.open_stage = stage_label(str(event.get("stage")))
+                    self.call = text_of(event.get("call"), 200) or ""
                     self.open_since = time.monotonic()
                 case "stage_end":
                     self._stage_end(event)
@@ -116,6 +120,19 @@ class Observed:
         """Loader and guard both tell them: the one measures its stages, the other survives it. None for nothing."""
         self.peak_rss = max(self.peak_rss or 0, _integer(event.get("peak_rss")) or 0) or None
         self.peak_anonymous = max(self.peak_anonymous or 0, _integer(event.get("peak_anonymous")) or 0) or None
+
+
+def text_of(value: object, most: int) -> str | None:
+    """A text that the child told, cut to `most` characters; None for anything else."""
+    return value[:most] if isinstance(value, str) else None
+
+
+def numbers_of(value: object) -> tuple[float, ...] | None:
+    """Finite numbers that the child told, at most as many as it may tell; None for anything else."""
+    if not isinstance(value, list) or not 0 < len(value) <= _MOST_NUMBERS:
+        return None
+    found = [float(one) for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+    return tuple(found) if len(found) == len(value) and all(map(math.isfinite, found)) else None
 
 
 def _number(value: object) -> float | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from model_load_exporter.canary.result import CanaryResult, StageResult
+from model_load_exporter.canary.result import CanaryResult, Check, StageResult
 from model_load_exporter.reasons import REASONS
 from model_load_exporter.units import format_duration, format_size
 
@@ -78,19 +78,27 @@ def _memory(result: CanaryResult) -> list[tuple[str, str]]:
     if result.predicted_bytes:
         rows.append(("predicted", format_size(_rounded(result.predicted_bytes))))
     if result.parameters:
-        rows.append(("weights", f"{result.parameters:,} parameters" + (f", {result.dtype}" if result.dtype else "")))
+        kind = "".join(f", {one}" for one in (result.dtype, result.quantization) if one and one != "none")
+        rows.append(("weights", f"{result.parameters:,} parameters{kind}"))
     if result.output is not None:
         judged = {None: "", True: " (as expected)", False: " (NOT as expected)"}[result.output_match]
         rows.append(("output", repr(result.output[:120]) + judged))
-    elif result.output_match is False:
-        rows.append(("output", "none to compare with what is expected"))
+    rows += [("expected", _check(check)) for check in result.checks]
     return rows
+
+
+def _check(check: Check) -> str:
+    """`similarity: at least 0.99 to the baseline; found 0.8859 (NOT as expected)`."""
+    judged = {None: "not known yet", True: "as expected", False: "NOT as expected"}[check.ok]
+    return f"{check.name}: {check.expected}; found {check.found} ({judged})"
 
 
 def _failure(result: CanaryResult, runbooks: str) -> Iterator[str]:
     reason = REASONS[result.reason or "unknown"]
     yield f"  {reason.sentence}"
     yield f"  why:       {result.message}"
+    if result.call:
+        yield f"  where:     {result.call}" + (f", reading {result.file}" if result.file else "")
     yield f"  what now:  {reason.remedy}"
     yield f"  runbook:   {runbooks.rstrip('/')}/{reason.anchor}"
     for line in result.evidence:

@@ -5,22 +5,22 @@ child.
 """
 
 import asyncio
-import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from model_load_exporter.artifacts.locate import locate
-from model_load_exporter.artifacts.predict import predict_memory
-from model_load_exporter.canary import headroom, sandbox
+from model_load_exporter.artifacts.predict import LIBRARIES, predict_memory
+from model_load_exporter.canary import expectation, headroom, sandbox
 from model_load_exporter.canary.child import SUPPORTED_LOADERS
 from model_load_exporter.canary.launch import Ending, follow
-from model_load_exporter.canary.result import CanaryResult
+from model_load_exporter.canary.observed import numbers_of, text_of
+from model_load_exporter.canary.result import Baseline, CanaryResult
 from model_load_exporter.canary.verdict import Verdict, judge
 from model_load_exporter.classify.files import look
-from model_load_exporter.config.schema import Canary, Expect, Model
+from model_load_exporter.config.schema import Canary, Model
 from model_load_exporter.units import format_size
 
 
@@ -31,13 +31,19 @@ async def run_canary(
     attempt_id: str | None = None,
     available_memory: Callable[[], int | None] | None = None,
     stages: Sequence[str] | None = None,
+    options: Mapping[str, object] | None = None,
+    fingerprint: bool = False,
+    weights_share: float = 1.0,
+    baseline: Baseline | None = None,
     procfs: str = "/proc",
     sysfs: str = "/sys",
 ) -> CanaryResult:
     """Loads the model once, in a sandbox, and returns what came of it; never raises for anything that a model does.
 
     spool_dir: where the child writes its journal; without it there is none. available_memory: bytes that may be taken
-    now (default: what host and cgroup have left). stages: only these. A cancelled run leaves no process behind.
+    now (default: what host and cgroup have left). stages: only these. options: what to do otherwise than a service does
+    by default, of child.OPTIONS; weights_share: what then remains of the weights' predicted size. fingerprint: tell a
+    checksum of the weights. baseline: the output that earlier runs recorded. A cancelled run leaves no process behind.
     Runs of several models at once are safe, but one at a time is kinder to the host: that is the schedule's work.
     """
     canary = model.canary or Canary()
@@ -54,7 +60,11 @@ async def run_canary(
     blank = replace(blank, path=str(location.path))
 
     prediction = await asyncio.to_thread(predict_memory, str(location.path), model.loader)
-    predicted = prediction.bytes if prediction is not None else None
+    share = weights_share if not stages or "weights" in stages else 0.0
+    predicted = None
+    if prediction is not None:
+        libraries = min(LIBRARIES.get(model.loader, 0), prediction.bytes)
+        predicted = libraries + int((prediction.bytes - libraries) * share)
     blank = replace(blank, predicted_bytes=predicted)
     available = available_memory() if available_memory is not None else headroom.available_memory(procfs, sysfs)
     # A limit below the prediction is no reason to skip: it contains the load, and is there to be tested.
@@ -73,6 +83,7 @@ async def run_canary(
     spec = {
         "spool": spool_dir, "id": attempt_id, "model": model.name, "path": str(location.path), "repo": location.repo,
         "loader": model.loader, "task": model.task, "input": canary.input, "stages": list(stages) if stages else None,
+        "options": dict(options or {}), "fingerprint": fingerprint, "text": _text_to_compare(canary),
     }  # fmt: skip
     python = canary.python or sys.executable
     try:
@@ -80,7 +91,19 @@ async def run_canary(
     except OSError as error:
         message = f"canary.python {python} cannot be run: {error.strerror}"
         return replace(blank, reason="dependency_missing", message=message, notes=box.notes)
-    return _result(blank, ending, box, judge(ending, box, canary.timeout, str(location.path)), canary)
+    result = _result(blank, ending, box, judge(ending, box, canary.timeout, str(location.path)), canary)
+    return _held_to_expectation(model, result, baseline) if result.outcome == "loaded" and not stages else result
+
+
+def _text_to_compare(canary: Canary) -> str | None:
+    similarity = canary.expect.similarity if canary.expect is not None else None
+    return similarity.text if similarity is not None else None
+
+
+def _held_to_expectation(model: Model, result: CanaryResult, baseline: Baseline | None) -> CanaryResult:
+    checks = expectation.checks(model, result, baseline)
+    result = replace(result, checks=checks, output_match=expectation.match(checks))
+    return replace(result, new_baseline=expectation.new_baseline(model, result, baseline))
 
 
 def _refusal(model: Model) -> Verdict | None:
@@ -111,12 +134,11 @@ def _result(
         message = f"not tried: the child could not join its cgroup ({seen.refused})"
         return replace(blank, outcome="skipped", skip_cause="oom_group", message=message)
     report = seen.report or {}
-    output = report.get("output") if isinstance(report.get("output"), str) else None
     python = canary.python or sys.executable
     message = verdict.message
     if verdict.reason == "dependency_missing":
         message += f" (in {python})"
-    parameters, dtype = report.get("parameters"), report.get("dtype")
+    parameters = report.get("parameters")
     return replace(
         blank,
         outcome="loaded" if verdict.reason is None else "failed",
@@ -129,23 +151,16 @@ def _result(
         peak_rss_bytes=seen.peak_rss,
         peak_anonymous_bytes=seen.peak_anonymous,
         log_tail=seen.log_tail,
-        output=output,
-        output_match=_matches(canary.expect, output) if verdict.reason is None else None,
+        output=text_of(report.get("output"), 4000),
+        vector=numbers_of(report.get("vector")),
+        vector_of_text=numbers_of(report.get("vector_of_text")),
+        kind=text_of(report.get("kind"), 40),
+        call=seen.call if verdict.reason is not None else "",
+        file=text_of(report.get("file"), 4096),
         notes=(*box.notes, *dict.fromkeys(seen.notes)),
         parameters=parameters if isinstance(parameters, int) else None,
-        dtype=dtype[:40] if isinstance(dtype, str) else None,
+        dtype=text_of(report.get("dtype"), 40),
+        quantization=text_of(report.get("quantization"), 40),
+        fingerprint=text_of(report.get("fingerprint"), 40),
         versions=tuple(sorted(seen.versions.items())),
     )
-
-
-def _matches(expect: Expect | None, output: str | None) -> bool | None:
-    """Whether the first output is what was expected; None without an expectation, False without an output."""
-    if expect is None:
-        return None
-    if output is None:
-        return False
-    if expect.contains is not None:
-        return expect.contains in output
-    if expect.equals is not None:
-        return output.strip() == expect.equals.strip()
-    return expect.regex is None or re.search(expect.regex, output) is not None

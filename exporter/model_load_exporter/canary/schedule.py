@@ -110,7 +110,12 @@ class Schedule:
             self._standings.mark(model.name, running=True)
             try:
                 result = await run_canary(
-                    model, spool_dir=self._spool, attempt_id=attempt_id, procfs=self._procfs, sysfs=self._sysfs
+                    model,
+                    spool_dir=self._spool,
+                    attempt_id=attempt_id,
+                    baseline=self._standings.baseline(model.name),
+                    procfs=self._procfs,
+                    sysfs=self._sysfs,
                 )
                 await self._record(result)
             finally:
@@ -136,6 +141,12 @@ class Schedule:
 def _log(result: CanaryResult) -> None:
     if result.outcome == "loaded":
         logger.info("canary of %s: loaded in %.2f s", result.model, result.duration_seconds)
+        for check in result.checks:
+            if check.ok is False:
+                logger.warning(
+                    "canary of %s: not as expected: %s: expected %s, found %s",
+                    result.model, check.name, check.expected, check.found,
+                )  # fmt: skip
     elif result.outcome == "skipped":
         logger.info("canary of %s: skipped, %s", result.model, result.message)
     else:

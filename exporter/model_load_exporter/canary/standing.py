@@ -5,10 +5,11 @@ from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from model_load_exporter.canary.result import CanaryResult
+from model_load_exporter.canary.result import Baseline, CanaryResult
 from model_load_exporter.ledger import Ledger, Row
 
 _FACT = "canary:"
+_BASELINE = "canary_baseline:"
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Standings:
         self.lock = threading.Lock()
         self._ledger = ledger
         self._standings: dict[str, Standing] = {}
+        self._baselines: dict[str, Baseline] = {}
         self._running: set[str] = set()
         self._version = 0
 
@@ -48,14 +50,21 @@ class Standings:
     def configure(self, names: set[str]) -> None:
         """The models that have a canary now; their standing comes back from the ledger. On the recorder's thread."""
         found = {name: self._standings.get(name) or self._restore(name) for name in names}
+        baselines = {name: self._baselines.get(name) or self._restore_baseline(name) for name in names}
         with self.lock:
             self._standings = found
+            self._baselines = {name: baseline for name, baseline in baselines.items() if baseline is not None}
             self._version += 1
 
     def get(self, name: str) -> Standing | None:
         """One model's standing; None for a model without a canary."""
         with self.lock:
             return self._standings.get(name)
+
+    def baseline(self, name: str) -> Baseline | None:
+        """The output that a good run of the model recorded; None before one."""
+        with self.lock:
+            return self._baselines.get(name)
 
     def running(self, name: str) -> bool:
         """True while the model's canary load is under way."""
@@ -87,6 +96,11 @@ class Standings:
                     reason = result.reason or "unknown"
                     standing.failures[reason] = standing.failures.get(reason, 0) + 1
             self._version += 1
+            if result.new_baseline is not None:
+                self._baselines[result.model] = result.new_baseline
+        if result.new_baseline is not None:
+            # Apart from the standing, which is written with each run and shown on the status page.
+            self._ledger.put_fact(_BASELINE + result.model, asdict(result.new_baseline))
         self._ledger.put_fact(_FACT + result.model, asdict(standing))
         if result.outcome != "skipped":
             self._ledger.put_row(_row(result))
@@ -95,6 +109,13 @@ class Standings:
         fact = self._ledger.fact(_FACT + name)
         known = {key: fact[key] for key in Standing.__slots__ if key in fact} if isinstance(fact, dict) else {}
         return Standing(**known)
+
+    def _restore_baseline(self, name: str) -> Baseline | None:
+        fact = self._ledger.fact(_BASELINE + name)
+        try:
+            return Baseline(str(fact["key"]), tuple(map(float, fact["vector"])), float(fact["recorded"]))
+        except (TypeError, KeyError, ValueError):
+            return None
 
 
 def _row(result: CanaryResult) -> Row:
@@ -107,6 +128,7 @@ def _row(result: CanaryResult) -> Row:
         "notes": list(result.notes),
         "log_tail": result.log_tail,
         "output_match": result.output_match,
+        "checks": [asdict(check) for check in result.checks],
     }
     return Row(
         id=result.attempt_id, load_id=result.attempt_id, kind="canary", target="", model=result.model,

@@ -71,6 +71,9 @@ def _told(ending: Ending, path: str | None, stage: str | None) -> Verdict:
     if not links:
         return Verdict("unknown", "the load failed and did not say how", stage)
     found = classify(links, path)
+    if found.reason == "unknown" and (sharper := classify_text(ending.observed.log_tail)) is not None:
+        # llama.cpp and its like print why, and raise no more than that it failed.
+        return Verdict(sharper.reason, sharper.message, stage, (*evidence, sharper.message))
     return Verdict(found.reason, found.message, stage, evidence)
 
 

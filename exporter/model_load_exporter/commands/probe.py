@@ -1,4 +1,4 @@
-"""`probe`: one canary load now, shown as a waterfall of its stages."""
+"""`probe`: one canary load now, shown as a waterfall; or many, to find what fails and what would help."""
 
 import argparse
 import asyncio
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from model_load_exporter.attempt import STAGES
 from model_load_exporter.identity import looks_like_file, model_name
-from model_load_exporter.units import parse_duration, parse_size
+from model_load_exporter.units import format_duration, parse_duration, parse_size
 
 if TYPE_CHECKING:
+    from model_load_exporter.canary.result import CanaryResult
     from model_load_exporter.config import Model
 
 _EXIT = {"loaded": 0, "failed": 1, "skipped": 3}
@@ -27,18 +28,32 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser = verbs.add_parser(
         "probe",
         help="load one model now, in a sandbox, and show its stages",
-        description="One canary load now: stages, peak memory, and the reason if it fails. "
-        "Exits 0 loaded, 1 failed, 2 usage, 3 skipped because it would not fit.",
-        epilog="Without a flag: as the config file has it, else what the path tells.",
+        description="One canary load now: stages, peak memory, and the reason if it fails. --stages finds the "
+        "component that fails, --variants what would load or cost less. Exits 0 loaded as configured, 1 failed, "
+        "2 usage, 3 skipped because it would not fit; of several interpreters the first one counts.",
+        epilog="Without a flag: as the config file has it, else what the path tells. PROBE.md of the docs says more.",
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("model", metavar="MODEL|PATH", help="a model of the config file, a path, or a repo id in the local hub cache")
+    add(
+        "model",
+        metavar="MODEL|PATH",
+        nargs="?",
+        help="a model of the config file, a path, or a repo id in the local hub cache",
+    )
     add("--config.file", dest="config_file", metavar="FILE", help="where MODEL is configured")
-    add("--loader", metavar="LOADER", help="transformers, torch, safetensors, onnx or python:module:callable")
+    add(
+        "--loader",
+        metavar="LOADER",
+        help="transformers, torch, safetensors, onnx, tflite, gguf or python:module:callable",
+    )
     add("--task", metavar="TASK", help="such as translation, text-generation, feature-extraction")
-    add("--python", metavar="P", help="the interpreter to load under: the service's own")
-    add("--stages", metavar="A,B", help="only these stages, such as config,tokenizer")
+    add("--python", metavar="P", action="append", help="the interpreter to load under, the service's own; repeatable")
+    add(
+        "--stages", metavar="A,B", nargs="?", const="", help="a component more each time; with a list only these stages"
+    )
+    add("--variants", action="store_true", help="try other ways to load it too, and recommend one")
+    add("--write-reference", dest="reference", metavar="FILE", help="write the output as expect.similarity.reference")
     add("--timeout", metavar="D", help="time limit, such as 5m")
     add("--memory-limit", dest="memory_limit", metavar="S", help="memory limit, such as 8GiB")
     add("--json", action="store_true", help="one JSON document instead of text")
@@ -46,16 +61,27 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def run(options: argparse.Namespace) -> int:
     """0 loaded, 1 failed, 2 usage, 3 skipped."""
-    from model_load_exporter.canary.report import render
-    from model_load_exporter.canary.run import run_canary
     from model_load_exporter.config import ConfigError
 
+    _take_model_from_stages(options)
     try:
         model = _model(options)
         stages = _stages(options.stages)
+        many = options.variants or options.stages == "" or len(options.python or ()) > 1
+        if stages is not None and many:
+            raise _UsageError("--stages with a list is one partial load; leave out the list, or the other flags")
+        if options.reference and (stages is not None or many):
+            raise _UsageError("--write-reference needs one whole load; leave out the other flags")
     except (_UsageError, ConfigError, ValueError) as error:
         print(f"model-load-exporter: {error}", file=sys.stderr)
         return 2
+    return _study(model, options) if many else _once(model, stages, options)
+
+
+def _once(model: "Model", stages: list[str] | None, options: argparse.Namespace) -> int:
+    from model_load_exporter.canary.report import render
+    from model_load_exporter.canary.run import run_canary
+
     if not options.json and sys.stderr.isatty():
         print(f"loading {model.name} ...", file=sys.stderr)
     result = asyncio.run(run_canary(model, stages=stages))
@@ -63,19 +89,68 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(result.to_json(), indent=2))
     else:
         sys.stdout.write(render(result, terminal=sys.stdout.isatty()))
+    if options.reference and result.outcome == "loaded":
+        return _write_reference(model, result, options.reference)
     return _EXIT[result.outcome]
+
+
+def _study(model: "Model", options: argparse.Namespace) -> int:
+    from model_load_exporter.canary.report import render
+    from model_load_exporter.canary.study import Plan, study
+    from model_load_exporter.canary.study_report import render as render_study
+    from model_load_exporter.config import Canary
+
+    canary = model.canary or Canary()
+    pythons = options.python or [canary.python or sys.executable]
+    said = 0
+
+    def say(text: str) -> None:
+        nonlocal said
+        said += 1
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{said} of at most {most}: {text} ...", end="", file=sys.stderr, flush=True)
+
+    plan = Plan(model, pythons, options.stages == "", options.variants, say)
+    most = plan.most_loads()
+    if sys.stderr.isatty():
+        limit = format_duration(canary.timeout)
+        longest = format_duration(canary.timeout * most)
+        print(f"{model.name}: at most {most} loads of at most {limit} each, {longest} together", file=sys.stderr)
+    found = asyncio.run(study(plan))
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if options.json:
+        print(json.dumps(found.to_json(), indent=2))
+    else:
+        sys.stdout.write(render(found.base, terminal=sys.stdout.isatty()) + "\n" + render_study(found))
+    return _EXIT[found.base.outcome]
+
+
+def _write_reference(model: "Model", result: "CanaryResult", file: str) -> int:
+    from model_load_exporter.canary.reference import write_reference
+
+    try:
+        write_reference(file, result, model.canary.input if model.canary else None)
+    except (OSError, ValueError) as error:
+        print(f"model-load-exporter: --write-reference {file}: {error}", file=sys.stderr)
+        return 2
+    print(f"reference written: {file}", file=sys.stderr)
+    return 0
 
 
 def _model(options: argparse.Namespace) -> "Model":
     """The model to load: the configured one, or one made of a path; flags of the command line win."""
     from model_load_exporter.config import Canary, Config, load_config
+    from model_load_exporter.config.discover import expanded
 
-    config = load_config(options.config_file) if options.config_file else Config()
+    if options.model is None:
+        raise _UsageError("say what to load: a model of the config file, a path, or a repo id")
+    config = expanded(load_config(options.config_file)).config if options.config_file else Config()
     found = next((model for model in config.models if model.name == options.model), None)
     model = found or _unconfigured(options)
     canary = model.canary or Canary()
     if options.python:
-        canary = replace(canary, python=options.python)
+        canary = replace(canary, python=options.python[0])
     if options.timeout:
         canary = replace(canary, timeout=parse_duration(options.timeout))
     if options.memory_limit:
@@ -103,8 +178,14 @@ def _loader(path: str) -> str:
     return {".safetensors": "safetensors", ".onnx": "onnx", ".gguf": "gguf", ".tflite": "tflite"}.get(suffix, "torch")
 
 
+def _take_model_from_stages(options: argparse.Namespace) -> None:
+    """`probe --stages MODEL`: argparse takes the model for the flag's list, where no stage is called so."""
+    if options.model is None and options.stages and not set(options.stages.split(",")) <= set(STAGES):
+        options.model, options.stages = options.stages, ""
+
+
 def _stages(text: str | None) -> list[str] | None:
-    if text is None:
+    if not text:
         return None
     stages = [stage.strip() for stage in text.split(",") if stage.strip()]
     unknown = [stage for stage in stages if stage not in STAGES]

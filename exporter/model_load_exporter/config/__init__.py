@@ -6,6 +6,7 @@ report     one node -> text, notes what is wrong
 section    one mapping, key by key
 values     one text -> checked value
 build      nodes -> Config, and the checks between keys
+expectation  `canary.expect`, what a loaded model is held to
 advice     what is valid, but has no effect or is not there
 """
 
@@ -20,6 +21,7 @@ from model_load_exporter.config.schema import (
     Limits,
     Model,
     Service,
+    Similarity,
     Thresholds,
     Verify,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "Model",
     "Problem",
     "Service",
+    "Similarity",
     "Thresholds",
     "Verify",
     "config_from_text",

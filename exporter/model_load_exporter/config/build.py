@@ -3,12 +3,13 @@
 Everything mistaken is noted in the report; what is built then is not used, so a default stands for it.
 """
 
-from collections.abc import Callable
+import glob
 from functools import partial
 
 import yaml
 
 from model_load_exporter.config import values
+from model_load_exporter.config.expectation import expect
 from model_load_exporter.config.report import Report
 from model_load_exporter.config.schema import (
     Canary,
@@ -26,6 +27,7 @@ from model_load_exporter.units import format_duration, format_size, parse_durati
 SHORTEST_INTERVAL = 1.0
 SHORTEST_SERVICE_INTERVAL = 0.1
 SMALLEST_MEMORY_LIMIT = 64 << 20
+SLOWEST_RATE = 1_000_000
 MOST_MODELS = 10_000
 MOST_PROCESSES = 100_000
 
@@ -51,19 +53,32 @@ def _limits(section: Section | None) -> Limits:
 
 def _model(section: Section, folder: str) -> Model:
     name = section.text("name", values.model_name)
-    if "name" not in section and section.is_mapping:
+    globs: list[str] = []
+
+    def parse_path(text: str) -> str:
+        # Noted before it is parsed: for a glob with a mistake in it, the missing name is none.
+        globs.extend([text] if glob.has_magic(text) else [])
+        return values.model_path(text, folder)
+
+    path = section.text("path", parse_path)
+    if isinstance(path, values.PathPattern):
+        for key, what in (("name", "each match is a model, named as its folder or file"), ("match", "match is of one")):
+            if key in section:
+                section.wrong(key, f"does not go with the glob {shown(path)}: {what}; remove {key}")
+    elif "name" not in section and section.is_mapping and not globs:
         section.wrong("", "has no name; add name, the value of the label model")
     for key in ("canary", "verify"):
         if key in section and "path" not in section:
             section.wrong(key, "needs a path to work on; add path to this model")
+    task = section.text("task", values.task)
     return Model(
         name=name or "",
-        path=section.text("path", partial(values.path_or_repo, folder=folder)),
+        path=path,
         match=section.texts("match", partial(values.pattern, folder=folder)),
         loader=section.text("loader", partial(values.loader, folder=folder)) or Model("").loader,
-        task=section.text("task", values.task),
+        task=task,
         thresholds=_thresholds(section.section("thresholds", Thresholds)),
-        canary=_canary(section.section("canary", Canary), folder),
+        canary=_canary(section.section("canary", Canary), task, folder),
         verify=_verify(section.section("verify", Verify), folder),
     )
 
@@ -78,7 +93,7 @@ def _thresholds(section: Section | None) -> Thresholds:
     )
 
 
-def _canary(section: Section | None, folder: str) -> Canary | None:
+def _canary(section: Section | None, task: str | None, folder: str) -> Canary | None:
     if section is None:
         return None
     default = Canary()
@@ -97,35 +112,27 @@ def _canary(section: Section | None, folder: str) -> Canary | None:
         memory_limit=section.number("memory_limit", _memory_limit),
         python=section.text("python", partial(values.path, folder=folder)),
         input=section.text("input", values.model_input),
-        expect=_expect(section.section("expect", Expect)),
+        expect=expect(section.section("expect", Expect), task, folder),
     )
-
-
-def _expect(section: Section | None) -> Expect | None:
-    if section is None:
-        return None
-    if "similarity" in section:
-        section.wrong("similarity", "is not supported by this version; use contains, equals or regex")
-    kinds: dict[str, Callable[[str], str]] = {
-        "contains": values.comparable,
-        "equals": values.comparable,
-        "regex": values.regex,
-    }
-    found = {kind: section.text(kind, parse) for kind, parse in kinds.items() if kind in section}
-    given = [*found, *(["similarity"] if "similarity" in section else [])]
-    if len(given) > 1:
-        section.wrong("", f"sets {' and '.join(given)}; keep one of them")
-    if not given and section.is_mapping:
-        section.wrong("", "says nothing to compare with; set contains, equals or regex")
-    return Expect(found.get("contains"), found.get("equals"), found.get("regex"))
 
 
 def _verify(section: Section | None, folder: str) -> Verify | None:
     if section is None:
         return None
+    default = Verify()
+    level = section.text("level", values.level) or default.level
+    for key in ("manifest", "checksum_interval", "rate"):
+        if key in section and level == "header":
+            section.wrong(key, f"does not go with level header, which reads no contents; remove {key}, or level")
+    interval = section.number("interval", partial(_duration, least=SHORTEST_INTERVAL)) or default.interval
+    full = section.number("checksum_interval", partial(_duration, least=SHORTEST_INTERVAL))
     return Verify(
-        interval=section.number("interval", partial(_duration, least=SHORTEST_INTERVAL)) or Verify().interval,
+        interval=interval,
         manifest=section.text("manifest", partial(values.manifest, folder=folder)),
+        level=level,
+        checksum_interval=full or default.checksum_interval,
+        rate=section.number("rate", _rate) or default.rate,
+        timeout=section.number("timeout", partial(_duration, least=SHORTEST_INTERVAL)) or default.timeout,
     )
 
 
@@ -183,6 +190,13 @@ def _positive_duration(text: str) -> float:
 def _positive_size(text: str) -> int:
     if not (size := parse_size(text)):
         raise ValueError(f"{shown(text)} is no memory at all; write a size such as 6GB")
+    return size
+
+
+def _rate(text: str) -> int:
+    size = parse_size(text)
+    if size < SLOWEST_RATE:
+        raise ValueError(f"{shown(text)} a second is too slow to end; write at least {format_size(SLOWEST_RATE)}")
     return size
 
 

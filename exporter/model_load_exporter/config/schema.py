@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 LOADERS = ("transformers", "torch", "safetensors", "onnx", "tflite", "gguf")
 """The loaders with a name. Besides them: `python:module:callable`, `python:/path/of/file.py:callable`."""
 
+VERIFY_LEVELS = ("header", "checksum")
+"""How deep the daemon looks into model files."""
+
 RESERVED_NAMES = {
     "other": "it stands for the models above limits.models",
     "unknown": "it stands for loads that tell no name",
@@ -25,17 +28,33 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Expect:
-    """What the canary's first output must be; exactly one is set.
+class Similarity:
+    """How alike two outputs must be: the cosine of their numbers, at least.
 
-    `similarity` belongs to the contract, but this version cannot judge it: the file is refused where it is set, so
-    here it is always None.
+    At most one of the others is set: a text whose own output is the other one, a file with a reference, or a name for
+    the baseline that the first good run recorded. None of them: that baseline, without a name.
+    """
+
+    at_least: float
+    baseline: str | None = None
+    text: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What the loaded model must be; all that is set must hold.
+
+    At most one of contains, equals, regex and similarity, which are of its first output.
     """
 
     contains: str | None = None
     equals: str | None = None
     regex: str | None = None
-    similarity: float | None = None
+    similarity: Similarity | None = None
+    parameters: int | None = None
+    dtype: str | None = None
+    quantization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +71,18 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """How often the model's files are checked without loading them (seconds), and against which checksums."""
+    """How the model's files are checked without loading them: seconds, and bytes a second.
+
+    `level`: `checksum` reads the contents too, when the files look changed and each `checksum_interval`, at `rate`;
+    `header` never does. `timeout`: a check that reads nothing for so long is given up.
+    """
 
     interval: float = 3600.0
     manifest: str | None = None
+    level: str = "checksum"
+    checksum_interval: float = 86400.0
+    rate: int = 50_000_000
+    timeout: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +90,7 @@ class Model:
     """One model to know by name.
 
     `path` is absolute, or a repo id of the local hub cache (it has no leading `/`). `match` holds fnmatch patterns.
+    Without a name it is a pattern entry: `path` is a glob, and `discover.expand` puts a model for each match.
     """
 
     name: str

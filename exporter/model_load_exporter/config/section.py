@@ -33,6 +33,10 @@ class Section:
     def __contains__(self, name: str) -> bool:
         return name in self._entries
 
+    def holds_mapping(self, name: str) -> bool:
+        """Whether the key is set to a mapping, where a single value is possible too."""
+        return name in self and isinstance(self._entries[name][1], yaml.MappingNode)
+
     def wrong(self, name: str, message: str) -> None:
         """Notes a mistake at a key; on the section's first line where the key is not set."""
         node = self._entries[name][0] if name in self._entries else self._node

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from model_load_exporter.config.schema import LOADERS, RESERVED_NAMES
+from model_load_exporter.config.schema import LOADERS, RESERVED_NAMES, VERIFY_LEVELS
 from model_load_exporter.identity import MAX_NAME, looks_like_file
 from model_load_exporter.units import shown
 
@@ -32,6 +32,12 @@ TASKS = frozenset(
 _TRANSLATION = re.compile(r"translation_[A-Za-z_-]{2,20}_to_[A-Za-z_-]{2,20}")
 _PYTHON_LOADER = re.compile(r"python:([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*|.+\.py):([A-Za-z_]\w*)", re.ASCII)
 _REPO = re.compile(r"(?:[A-Za-z0-9_][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
+
+
+class PathPattern(str):
+    """A glob in place of a path."""
+
+    __slots__ = ()
 
 
 def name(text: str) -> str:
@@ -94,6 +100,25 @@ def path_or_repo(text: str, folder: str) -> str:
     return text
 
 
+def model_path(text: str, folder: str) -> str:
+    """The same, or a PathPattern for a glob such as `/models/*`."""
+    if not (is_path(text) and glob.has_magic(text)):
+        return path_or_repo(text, folder)
+    _refuse_invisible(text)
+    if "**" in text:
+        raise ValueError(f"{shown(text)} has **, which is not understood; write one * for each folder level")
+    if re.search(r"\[(?!!?\]?[^\]/]*\])", text):
+        raise ValueError(f"{shown(text)} has a [ without its ]; close it, or write [[] for the character itself")
+    return PathPattern(_absolute_pattern(text, folder))
+
+
+def level(text: str) -> str:
+    """How deep to look into files."""
+    if text not in VERIFY_LEVELS:
+        raise ValueError(f"{shown(text)} is no level; write {' or '.join(VERIFY_LEVELS)}")
+    return text
+
+
 def manifest(text: str, folder: str) -> str:
     """A path, or a bare name such as `manifest.sha256`: that file in the model's own folder."""
     _refuse_invisible(text)
@@ -115,10 +140,7 @@ def pattern(text: str, folder: str) -> str:
         raise ValueError(f"{shown(text)} has a [ without its ]; close it, or write [[] for the character itself")
     if "(?!)" in fnmatch.translate(text):
         raise ValueError(f"{shown(text)} has a range that runs backwards; write [a-z], not [z-a]")
-    if text.startswith(("./", "../", "~")):
-        start, _, rest = text.partition("/")
-        return posixpath.normpath(posixpath.join(glob.escape(_absolute(start, folder)), rest))
-    return text
+    return _absolute_pattern(text, folder)
 
 
 def regex(text: str) -> str:
@@ -172,6 +194,14 @@ def _absolute(text: str, folder: str) -> str:
         raise ValueError(f"{shown(text)} names a user without a home folder; write the full path")
     # normpath keeps a leading `//`, which Linux reads as `/`.
     return re.sub(r"\A//+", "/", posixpath.normpath(posixpath.join(folder, full)))
+
+
+def _absolute_pattern(text: str, folder: str) -> str:
+    """A pattern that begins like a path, made absolute; brackets in the folder's own name stay characters."""
+    if not text.startswith(("./", "../", "~")):
+        return text
+    start, _, rest = text.partition("/")
+    return posixpath.normpath(posixpath.join(glob.escape(_absolute(start, folder)), rest))
 
 
 def _refuse_invisible(text: str) -> None:
