@@ -18,7 +18,7 @@ class Hold:
     """The process holds a model. Every line carries the process's identity, so that a file can start with any.
 
     anonymous: growth of the process's anonymous memory over the load, bytes. mapped: model files mapped at the load's
-    end as (file's identity on this host, bytes). gpu: bytes by GPU index.
+    end as (file's identity on this host, bytes). gpu: bytes by GPU index. fallback: what serves in the model's place.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Hold:
     version: str = ""
     dtype: str = ""
     revision: str = ""
+    fallback: str = ""
     runtime: dict[str, Any] = field(default_factory=dict)
 
 
@@ -50,6 +51,22 @@ class Unhold:
 
 
 @dataclass(frozen=True, slots=True)
+class Inference:
+    """What the process counted of one model's inferences since its holder file began.
+
+    count: all of them. failures: those that failed. seconds: their sum. buckets: how many took at most each of
+    INFERENCE_BUCKETS and more than the one before, and last the rest.
+    """
+
+    time: float
+    model: str
+    count: int
+    failures: int
+    seconds: float
+    buckets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """The process ends in good order, or its holder file goes on in the file `moved`."""
 
@@ -57,7 +74,7 @@ class Exit:
     moved: str | None = None
 
 
-HoldingEvent = Hold | Unhold | Exit | ParentStatus
+HoldingEvent = Hold | Unhold | Inference | Exit | ParentStatus
 
 
 @dataclass(slots=True)
@@ -66,6 +83,7 @@ class Holding:
 
     first: Hold
     held: dict[str, Hold] = field(default_factory=dict)
+    inferences: dict[str, Inference] = field(default_factory=dict)
     exited: bool = False
     moved: str | None = None
     parent_status: int | None = None
@@ -80,6 +98,11 @@ class Holding:
                 self.held[event.model] = event
         elif isinstance(event, Unhold):
             self.held.pop(event.model, None)
+        elif isinstance(event, Inference):
+            before = self.inferences.get(event.model)
+            # A model that is not held serves nothing; and a count of one file never goes back.
+            if event.model in self.held and (before is None or event.count >= before.count):
+                self.inferences[event.model] = event
         elif isinstance(event, ParentStatus):
             if event.pid == self.first.pid:
                 self.parent_status = event.status

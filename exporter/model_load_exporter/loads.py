@@ -73,6 +73,7 @@ class Loads:
         self._clock, self._monotonic = clock, monotonic
         self._groups = Groups()
         self._configured: set[Key] = set()
+        self._inferred: set[Key] = set()
         self._restore(joinable=joinable)
         self.apply_config(config, ModelIndex(config))
 
@@ -229,7 +230,10 @@ class Loads:
             return
         if holding.first.replaces is not None:
             self._replaced.add(holding.first.replaces)
-        before = self.held.pop(holding.first.replaces or "", []) + self.held.get(holding.first.id, [])
+        now = self.held.get(holding.first.id)
+        if now is not None and [held.hold for held in now] == list(holding.held.values()):
+            return
+        before = self.held.pop(holding.first.replaces or "", []) + (now or [])
         rows = []
         for hold in holding.held.values():
             key = self.resolve(hold.target, hold.model, hold.path, hold.repo)
@@ -239,9 +243,29 @@ class Loads:
         self.held[holding.first.id] = rows
         self._holders_changed(before + rows)
 
+    def infer(self, holding: Holding) -> None:
+        """What a process counted of its inferences. The ledger has it with the next `keep_inferences`."""
+        if not holding.inferences:
+            return
+        keys = {held.hold.model: held.key for held in self.held.get(holding.first.id, ())}
+        for name, told in holding.inferences.items():
+            key = keys.get(name) or self.resolve(holding.first.target, name, None, None)
+            time = min(told.time, self._clock())
+            file = f"{holding.first.id}/{name}"
+            if self._tally(key).count_inferences(file, time, told.count, told.failures, told.seconds, told.buckets):
+                self._inferred.add(key)
+                self.version += 1
+
+    def keep_inferences(self) -> None:
+        """Hands what was counted of inferences to the ledger: now and then, as they come by the second."""
+        for key in self._inferred:
+            self._ledger.put_tally(key, self.tallies[key])
+        self._inferred.clear()
+
     def release(self, holding: Holding) -> None:
         """A process ended in good order, or goes on in another file."""
         self._replaced.discard(holding.first.id)
+        self.keep_inferences()
         self._holders_changed(self.held.pop(holding.first.id, []))
 
     def holder_died(self, holding: Holding, death: Death, *, known: bool) -> None:
@@ -251,6 +275,7 @@ class Loads:
         """
         rows = self.held.pop(holding.first.id, [])
         self._replaced.discard(holding.first.id)
+        self.keep_inferences()
         if not known:
             for key in {held.key for held in rows}:
                 self._tally(key).count_death(death.reason, death.time)
@@ -261,8 +286,9 @@ class Loads:
     # -- below --------------------------------------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """Forgets what nobody can ask for any more."""
+        """Forgets what nobody can ask for any more, and hands the counts of inferences to the ledger."""
         self._groups.forget(self._clock())
+        self.keep_inferences()
 
     def _restore(self, *, joinable: bool) -> None:
         self.tallies = self._ledger.tallies()

@@ -239,10 +239,11 @@ class Recorder(threading.Thread):
     def holding_changed(self, holding: Holding) -> None:
         """A process took or let go a model."""
         with self.loads.lock:
+            if not holding.exited:
+                self.loads.hold(holding)
+            self.loads.infer(holding)
             if holding.exited:
                 self.loads.release(holding)
-            else:
-                self.loads.hold(holding)
 
     def holding_over(self, holding: Holding) -> None:
         """A holder file was closed."""

@@ -5,8 +5,11 @@ restart is here, and only here.
 """
 
 import bisect
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from model_load_exporter.inference import INFERENCE_BUCKETS
 
 BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 """Upper bounds of model_load_success_duration_seconds, in seconds."""
@@ -16,6 +19,9 @@ RECENT_SECONDS = 600.0
 
 _MAX_RECENT = 64
 
+COUNTED_SECONDS = 86_400.0
+"""How long it is remembered how much of a holder file is counted: until long after the file is gone."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -23,6 +29,7 @@ class Tally:
 
     failure: reason -> (unix time, stage) of the last failure for that reason. stages: stage -> (seconds, count).
     last_stages: (stage, seconds or None where it did not end, resident bytes at its end) of the last ended attempt.
+    inference_counted: holder file -> (unix time, count, failures, seconds, buckets) of what is counted of it already.
     recent: (unix time of the end, seconds), oldest first, each longer than all after it. times are unix seconds.
     """
 
@@ -43,6 +50,12 @@ class Tally:
     peak_rss: int | None = None
     peak_anonymous: int | None = None
     last_stages: list[tuple[str, float | None, int | None]] = field(default_factory=list)
+    inferences: int = 0
+    inference_failures: int = 0
+    inference_seconds: float = 0.0
+    inference_buckets: list[int] = field(default_factory=lambda: [0] * (len(INFERENCE_BUCKETS) + 1))
+    inference_time: float = 0.0
+    inference_counted: dict[str, tuple[float, int, int, float, list[int]]] = field(default_factory=dict)
     seen: float = 0.0
     retired: bool = False
     version: int = 0
@@ -90,6 +103,30 @@ class Tally:
         total, count = self.stages.get(stage, (0.0, 0))
         self.stages[stage] = (total + seconds, count + 1)
 
+    def count_inferences(
+        self, file: str, time: float, count: int, failures: int, seconds: float, buckets: Sequence[int]
+    ) -> bool:
+        """A holder file says how many there were since it began; what is counted of it already is not counted again.
+
+        False where there is nothing new.
+        """
+        nothing = (0.0, 0, 0, 0.0, [0] * len(buckets))
+        _, counted, failed, lasted, places = self.inference_counted.get(file, nothing)
+        if count <= counted:
+            return False
+        self.inferences += count - counted
+        self.inference_failures += max(0, failures - failed)
+        self.inference_seconds += max(0.0, seconds - lasted)
+        for place, (now, before) in enumerate(zip(buckets, places, strict=True)):
+            self.inference_buckets[place] += max(0, now - before)
+        self.inference_time = max(self.inference_time, time)
+        self.inference_counted = {
+            name: row for name, row in self.inference_counted.items() if row[0] > time - COUNTED_SECONDS
+        }
+        self.inference_counted[file] = (time, count, failures, seconds, list(buckets))
+        self._touch(time)
+        return True
+
     def note_ended(self, seconds: float, ended: float, peak_rss: int | None, peak_anonymous: int | None) -> None:
         """The last values of an attempt that ended, however it did."""
         self.last_seconds = seconds
@@ -124,6 +161,11 @@ class Tally:
             known[key] = {name: tuple(row) for name, row in known.get(key, {}).items()}
         for key in ("recent", "last_stages"):
             known[key] = [tuple(row) for row in known.get(key, [])]
+        known["inference_counted"] = {name: tuple(row) for name, row in known.get("inference_counted", {}).items()}
         if len(known.get("success_buckets", [])) != len(BUCKETS) + 1:
             known.pop("success_buckets", None)
+        if len(known.get("inference_buckets", [])) != len(INFERENCE_BUCKETS) + 1:
+            # Other bounds: the counts that are left would not fit together.
+            for key in [name for name in known if name.startswith("inference")]:
+                known.pop(key)
         return cls(**known)

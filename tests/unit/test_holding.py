@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from model_load_exporter.holding import MAX_HELD, Exit, Hold, Holding, Unhold
+from model_load_exporter.holding import MAX_HELD, Exit, Hold, Holding, Inference, Unhold
 
 FIRST = Hold("h-1", 1000.0, "nllb", 7, "boot")
 
@@ -53,3 +53,22 @@ def test_a_process_that_claims_thousands_of_models_is_cut_off() -> None:
     assert len(holding.held) == MAX_HELD
     holding.apply(replace(FIRST, anonymous=9))
     assert holding.held["nllb"].anonymous == 9
+
+
+def inferred(count: int, model: str = "nllb") -> Inference:
+    return Inference(1001.0, model, count, 0, count * 0.1, (*[0] * 13, count))
+
+
+def test_inferences_of_a_file_only_rise() -> None:
+    """The last line says all there were; an earlier number that comes late takes nothing back."""
+    holding = Holding(FIRST)
+    holding.apply(inferred(3))
+    holding.apply(inferred(2))
+    assert holding.inferences["nllb"].count == 3
+
+
+def test_a_model_that_is_not_held_does_not_serve() -> None:
+    """A writer cannot fill the exporter with names by lines about models that it never held."""
+    holding = Holding(FIRST)
+    holding.apply(inferred(3, "aya"))
+    assert holding.inferences == {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model_load_exporter.attempt import Begin, End, StageBegin, StageEnd
-from model_load_exporter.holding import Exit, Hold, Unhold
+from model_load_exporter.holding import Exit, Hold, Inference, Unhold
 from model_load_exporter.journal.format import CAUSES, JournalError, decode
 from model_load_exporter.journal.line import MAX_LINE
 
@@ -59,7 +59,17 @@ def line(event: object, **keys: Any) -> bytes:
         ({"event": "unhold", "time": 1, "model": "nllb"}, Unhold(1.0, "nllb")),
         ({"event": "exit", "time": 1}, Exit(1.0)),
         ({"event": "exit", "time": 1, "moved": "h-2"}, Exit(1.0, "h-2")),
-        ({"event": "inference", "time": 1, "model": "nllb", "count": 5}, None),
+        (
+            {"event": "inference", "time": 1, "model": "nllb", "count": 5},
+            Inference(1.0, "nllb", 5, 0, 0.0, (*[0] * 13, 5)),
+        ),
+        (
+            {
+                "event": "inference", "time": 1, "model": "nllb", "count": 2, "failures": 1, "seconds": 0.5,
+                "buckets": [1, 1, *[0] * 12],
+            },
+            Inference(1.0, "nllb", 2, 1, 0.5, (1, 1, *[0] * 12)),
+        ),
         ({"event": "of-a-later-version"}, None),
     ],
 )  # fmt: skip

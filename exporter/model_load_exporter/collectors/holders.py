@@ -69,7 +69,15 @@ class HoldersCollector:
         died = counter("model_process_deaths", "Processes that ended while they held the model, without releasing it.")
         for reason in DEATHS:
             died.add_sample("model_process_deaths_total", {**labels, "reason": reason}, deaths.get(reason, 0))
-        return [loaded, wanted, memory, _gpu_memory(labels, holds), _info(labels, holds), died]
+        return [
+            loaded,
+            wanted,
+            memory,
+            _gpu_memory(labels, holds),
+            _info(labels, holds),
+            _fallbacks(labels, holds),
+            died,
+        ]
 
 
 def memory_usage(holds: list[Hold]) -> int:
@@ -97,4 +105,11 @@ def _info(labels: dict[str, str], holds: list[Hold]) -> Metric:
         metric.add_sample(
             metric.name, {**labels, "format": kind, "version": version, "dtype": dtype, "revision": revision}, 1
         )
+    return metric
+
+
+def _fallbacks(labels: dict[str, str], holds: list[Hold]) -> Metric:
+    metric = gauge("model_load_fallback_info", "What serves in the model's place, while something does.")
+    for name in sorted({hold.fallback for hold in holds if hold.fallback}):
+        metric.add_sample(metric.name, {**labels, "fallback": name}, 1)
     return metric

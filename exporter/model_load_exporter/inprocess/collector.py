@@ -12,6 +12,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from model_load_exporter.collectors.holders import HoldersCollector
+from model_load_exporter.collectors.inference import InferenceCollector
 from model_load_exporter.collectors.loads import LoadsCollector
 from model_load_exporter.config import Config
 from model_load_exporter.inprocess.keeping import Keeper
@@ -153,7 +154,7 @@ os.register_at_fork(after_in_child=_after_fork)
 def _families(loads: Loads, target: str) -> list[Metric]:
     """Every family of that target, each once, with the samples of all its models."""
     families: dict[str, Metric] = {}
-    made = (LoadsCollector(loads), HoldersCollector(loads))
+    made = (LoadsCollector(loads), HoldersCollector(loads), InferenceCollector(loads))
     for key in loads.known():
         if key[0] != target:
             continue

@@ -50,6 +50,7 @@ class Keeper:
             done = {file.id for file in found if over(file)}
             done |= self._judge(loads, [file for file in found if file.released and not over(file)], last_look)
             self._forget({file.id for file in found} - done)
+            loads.keep_inferences()
             self.ledger.put_fact(_FACT, {"time": time.time(), "loads": kept})
             self.ledger.flush()
             for file in found:

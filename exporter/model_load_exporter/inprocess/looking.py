@@ -67,6 +67,7 @@ def begin(loads: Loads, attempt: LoadAttempt, row: Row | None) -> OpenLoad | Non
 def hold(loads: Loads, holding: Holding) -> None:
     """Takes what a process holds."""
     loads.hold(holding)
+    loads.infer(holding)
     if holding.exited:
         loads.release(holding)
 

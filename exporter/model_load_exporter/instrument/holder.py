@@ -1,4 +1,4 @@
-"""The process's holder file: which models it holds now, told for as long as it lives.
+"""The process's holder file: which models it holds now and how they serve, told for as long as it lives.
 
 One file for all models of the process, made when the first is held. A forked child starts without one: what it
 inherited is the parent's.
@@ -11,10 +11,12 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections import deque
 
+from model_load_exporter.instrument.served import Served
 from model_load_exporter.journal.line import VERSION
-from model_load_exporter.journal.process import identity
+from model_load_exporter.journal.process import identity, runtime
 from model_load_exporter.journal.spool import SpoolError, find_spool
 from model_load_exporter.journal.writer import JournalFile, stamp
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 ROTATE_AT = 64 * 1024
 """Bytes after which the holder file goes on in a new one: it lives as long as the process does."""
 
+TELL_SECONDS = 1.0
+"""At most one line about a model's inferences in this time."""
+
 
 class Holder:
     """The models that this process holds, and the file that says so."""
@@ -33,6 +38,8 @@ class Holder:
         self._lock = threading.RLock()
         self._file: JournalFile | None = None
         self._held: dict[str, dict[str, Any]] = {}
+        self._served: dict[str, Served] = {}
+        self._timer: threading.Timer | None = None
         # A finaliser may run inside any line of any thread, this class's own included: it only leaves a note here.
         self._finalised: deque[tuple[str, str]] = deque()
 
@@ -40,6 +47,7 @@ class Holder:
         """The process holds `model` from now on; replaces an earlier hold of it. False where it cannot be told."""
         with self._lock:
             self._release_finalised()
+            details.setdefault("since", round(time.time(), 3))
             self._held[model] = details
             return self._tell({**stamp("hold"), **identity(), "model": model, **details})
 
@@ -48,6 +56,43 @@ class Holder:
         with self._lock:
             self._release_finalised()
             self._unhold(model, token)
+
+    def infer(self, model: str, seconds: float, *, failed: bool) -> None:
+        """An inference of `model` took so long. A model that nobody said is held, is from now on: it serves."""
+        with self._lock:
+            self._release_finalised()
+            if model not in self._held:
+                self.hold(model, {"target": os.environ.get("MODEL_LOAD_EXPORTER_TARGET", ""), "runtime": runtime()})
+            served = self._served.setdefault(model, Served())
+            served.add(seconds, failed=failed)
+            if served.told + TELL_SECONDS <= time.monotonic():
+                self._tell_served(model, served)
+            elif self._timer is None:
+                self._timer = threading.Timer(TELL_SECONDS, self._tell_late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def models(self) -> list[str]:
+        """The models that are held."""
+        with self._lock:
+            self._release_finalised()
+            return list(self._held)
+
+    def details(self, model: str) -> dict[str, Any]:
+        """What was told of a model when it was held; empty for one that is not."""
+        with self._lock:
+            return dict(self._held.get(model, ()))
+
+    def served(self, model: str) -> tuple[int, float | None]:
+        """(inferences of this process, unix time of the last)."""
+        with self._lock:
+            served = self._served.get(model)
+            return (served.total, served.last) if served is not None else (0, None)
+
+    @property
+    def witnessed(self) -> bool:
+        """True while a journal takes what is told here."""
+        return self._file is not None and self._file.open
 
     def note_finalised(self, model: str, token: str) -> None:
         """For finalisers: lets `model` go now if nobody is at work here, else with the next call."""
@@ -62,6 +107,7 @@ class Holder:
         """The process ends in good order."""
         with self._lock:
             if self._file is not None:
+                self._tell_all_served()
                 self._file.write(stamp("exit"))
                 self._file.close()
                 self._file = None
@@ -80,6 +126,7 @@ class Holder:
             return
         del self._held[model]
         if self._file is not None:
+            self._tell_all_served()
             self._file.write({**stamp("unhold"), "model": model})
 
     def _tell(self, event: dict[str, Any]) -> bool:
@@ -96,6 +143,30 @@ class Holder:
         except (OSError, ValueError, SpoolError):
             return False
 
+    def _tell_served(self, model: str, served: Served) -> None:
+        """How often the model served since the file began."""
+        served.told = time.monotonic()
+        if self._file is None:
+            return
+        try:
+            if self._file.written > ROTATE_AT:
+                self._rotate(self._file)
+        except (OSError, ValueError, SpoolError):
+            pass  # on in the old one
+        if served.untold:
+            served.untold = not self._file.write({**stamp("inference"), "model": model, **served.counts()})
+
+    def _tell_all_served(self) -> None:
+        for model, served in self._served.items():
+            if served.untold and self._file is not None:
+                served.untold = not self._file.write({**stamp("inference"), "model": model, **served.counts()})
+
+    def _tell_late(self) -> None:
+        """What came too soon after the last line, and was the last for now."""
+        with self._lock:
+            self._timer = None
+            self._tell_all_served()
+
     def _new_file(self, **keys: str) -> JournalFile:
         """A file that tells all that is held: what was held before there was a spool too."""
         events = [
@@ -109,7 +180,12 @@ class Holder:
 
     def _rotate(self, old: JournalFile) -> None:
         """Goes on in a new file, which is there before the old one says so: at no time does nothing hold."""
-        self._file = new = self._new_file(replaces=old.id)
+        new = self._new_file(replaces=old.id)
+        # The old file's last word; a file counts from its own beginning.
+        self._tell_all_served()
+        for served in self._served.values():
+            served.begin_file()
+        self._file = new
         old.write({**stamp("exit"), "moved": new.id})
         old.close()
 

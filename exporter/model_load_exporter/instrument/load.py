@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import weakref
 from contextvars import ContextVar
 
-from model_load_exporter.instrument import log, memory
+from model_load_exporter.instrument import log, memory, state
 from model_load_exporter.instrument.holder import holder
 from model_load_exporter.journal.process import identity, runtime
 from model_load_exporter.journal.spool import SpoolError, find_spool
@@ -51,6 +52,10 @@ class Load:
         self._notes: dict[str, Any] = {}
         self._described: dict[str, Any] = {}
         self.over = False
+        self.told_below = False
+        """True where what runs inside may tell the same load again (load_with_recovery): that is no stage of it."""
+        self.began = time.monotonic()
+        self.open_stages: list[str] = []
         self.around: Load | None = None
         """The load around this one in its thread, kept by `nesting`."""
 
@@ -85,6 +90,7 @@ class Load:
         except (OSError, ValueError, SpoolError) as error:
             _warn_once(error)
         self._export_parent()
+        state.loading(self)
 
     def stage(self, name: str) -> Stage:
         """One stage of the load: download, config, tokenizer, weights, device, pipeline, warmup, inference, other."""
@@ -123,19 +129,26 @@ class Load:
             event.update(self._notes)
         else:
             event.update(_outcome_of(error, self.path))
+        if event["outcome"] == "failed":
+            state.failed(self, event["reason"], event["message"])
+        else:
+            state.loaded(self)
         self._tell(event)
+        # 0: the service threw away all that it said the model is, before the load was over.
+        if error is None and self._held_objects != 0:
+            holder.hold(self.model, self._details(*now))
         if self._file is not None:
-            # 0: the service threw away all that it said the model is, before the load was over.
-            if error is None and self._held_objects != 0:
-                holder.hold(self.model, self._details(*now))
             self._file.close()
 
     def begin_stage(self, name: str, began: dict[str, Any] | None = None) -> None:
         """A stage begins; `stage` does it for a `with`. began: as for `begin`."""
+        self.open_stages.append(name)
         self._tell({**stamp("stage_begin"), **(began or {}), "stage": name})
 
     def end_stage(self, name: str, *, failed: bool) -> None:
         """A stage ends, with the memory that the process has now."""
+        with contextlib.suppress(ValueError):
+            self.open_stages.remove(name)
         _, rss, anonymous = self._meter.read()
         event = {**stamp("stage_end"), "stage": name, "rss": rss, "anonymous": anonymous}
         if failed:
@@ -236,6 +249,15 @@ class NestedLoad:
     def stage(self, name: str) -> Stage:
         """One stage, told as the outer load's."""
         return self._outer.stage(name)
+
+    @property
+    def told_below(self) -> bool:
+        """As the outer load has it."""
+        return self._outer.told_below
+
+    @told_below.setter
+    def told_below(self, told: bool) -> None:
+        self._outer.told_below = told
 
     def holds(self, obj: T) -> T:
         """As the outer load does."""

@@ -50,7 +50,8 @@ def claim(load: Load, stage: str = "other") -> Load | NestedLoad:
         if outer is None:
             _open[load.id] = load
     if outer is not None:
-        return NestedLoad(outer, stage)
+        same = load.model == outer.model and load.path in (None, outer.path)
+        return NestedLoad(outer, "" if outer.told_below and same else stage)
     load.around = _here.get()
     _here.set(load)
     return load

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from model_load_exporter.attempt import OUTCOMES, Begin, End, Event, Kill, ParentStatus, StageBegin, StageEnd
-from model_load_exporter.holding import Exit, Hold, HoldingEvent, Unhold
+from model_load_exporter.holding import Exit, Hold, HoldingEvent, Inference, Unhold
+from model_load_exporter.inference import INFERENCE_BUCKETS
 from model_load_exporter.journal.line import MAX_LINE, VERSION
 
 CAUSES = (
@@ -243,6 +244,7 @@ def _hold(data: dict[str, Any]) -> Hold:
         version=_label(data, "version")[:100],
         dtype=_label(data, "dtype")[:40],
         revision=_label(data, "revision")[:100],
+        fallback=_label(data, "fallback")[:100],
         runtime=_flat(data.get("runtime")),
     )
 
@@ -272,6 +274,22 @@ def _unhold(data: dict[str, Any]) -> Unhold:
     return Unhold(_time(data), _name(data, "model"))
 
 
+def _inference(data: dict[str, Any]) -> Inference:
+    count, failures = _int(data, "count"), _int(data, "failures") or 0
+    seconds = _number(data.get("seconds", 0), "seconds")
+    if count is None or failures > count or not 0 <= seconds < 1e15:
+        raise ValueError("count, failures and seconds do not fit together")
+    rows = data.get("buckets")
+    if rows is None:
+        rows = [0] * len(INFERENCE_BUCKETS) + [count]
+    if not isinstance(rows, list) or len(rows) != len(INFERENCE_BUCKETS) + 1:
+        raise ValueError(f"buckets are not {len(INFERENCE_BUCKETS) + 1} numbers")
+    buckets = tuple(_int({"buckets": row}, "buckets") or 0 for row in rows)
+    if sum(buckets) != count:
+        raise ValueError("buckets do not add up to count")
+    return Inference(_time(data), _name(data, "model"), count, failures, seconds, buckets)
+
+
 def _exit(data: dict[str, Any]) -> Exit:
     return Exit(_time(data), _optional_id(data, "moved"))
 
@@ -290,6 +308,7 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Event | HoldingEvent | Kill]] = {
     "end": _end,
     "hold": _hold,
     "unhold": _unhold,
+    "inference": _inference,
     "exit": _exit,
     "kill": _kill,
     "exit_status": _parent_status,

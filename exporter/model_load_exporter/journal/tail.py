@@ -6,7 +6,7 @@ import stat
 import time
 
 from model_load_exporter.attempt import Begin, End, LoadAttempt, ParentStatus, StageBegin, StageEnd
-from model_load_exporter.holding import Exit, Hold, Holding, Unhold
+from model_load_exporter.holding import Exit, Hold, Holding, Inference, Unhold
 from model_load_exporter.journal.format import JournalError, decode
 from model_load_exporter.journal.line import MAX_FILE, MAX_LINE, SUFFIX
 
@@ -110,7 +110,7 @@ class Tail:
                 return 0
             self.attempt.apply(event)
         elif self.holding is not None:
-            if not isinstance(event, (Hold, Unhold, Exit, ParentStatus)):
+            if not isinstance(event, (Hold, Unhold, Inference, Exit, ParentStatus)):
                 return 0
             self.holding.apply(event)
         elif isinstance(event, (Begin, Hold)):
