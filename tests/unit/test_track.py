@@ -24,7 +24,10 @@ def stages(attempt: LoadAttempt) -> list[str]:
 
 def test_what_a_service_imports() -> None:
     """The names of the package are the contract's."""
-    assert model_load_exporter.__all__ == ["instrument", "track_load", "unloaded"]
+    assert model_load_exporter.__all__ == [
+        "LoadFailedError", "health_app", "instrument", "load_with_recovery", "record_inference", "serve_health",
+        "track_load", "unloaded",
+    ]  # fmt: skip
 
 
 def test_a_load_with_stages(spool: Path) -> None:
