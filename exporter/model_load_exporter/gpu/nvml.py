@@ -73,6 +73,11 @@ class Nvml:
                 logger.warning("GPU %s fell off the bus; its series are gone", ", ".join(reading.lost))
         return reading
 
+    def cuda_version(self) -> tuple[int, int]:
+        """The newest CUDA that the driver supports: (major, minor). After a `read`. Raises NVMLError."""
+        number = int(self._session().nvmlSystemGetCudaDriverVersion())
+        return number // 1000, number % 1000 // 10
+
     def _session(self) -> Any:
         if self._nvml is not None:
             return self._nvml
