@@ -15,7 +15,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 from look import DATASOURCE
 from queries import TARGET, host, load
-from rows import canary, duration, exporters, failures, hosts, memory, now
+from rows import artifacts, canary, duration, exporters, failures, hosts, memory, now, services
 
 GRID = 24
 
@@ -24,9 +24,11 @@ OUT = Path(__file__).with_suffix(".json")
 ROWS: tuple[tuple[str, ModuleType], ...] = (
     ("Now", now),
     ("Failures", failures),
+    ("Services", services),
     ("Load time", duration),
     ("Memory", memory),
     ("Canary loads", canary),
+    ("Model files", artifacts),
     ("Hosts", hosts),
     ("Exporters", exporters),
 )

@@ -22,7 +22,7 @@ from look import DATASOURCE, LIMIT, PLAIN, STAGES, Column, States, Steps, fixed,
 LIMIT_LEGEND = "limit of "
 """How the legend of a limit begins; such a series is drawn dashed and stays out of the panel's legend."""
 
-LABELS = ("job", "instance", "target", "model", "stage", "reason")
+LABELS = ("job", "instance", "target", "model", "stage", "reason", "cause")
 """Labels that a table shows only where a column asks for them."""
 
 AnyPanel = TypeVar("AnyPanel", stat.Panel, table.Panel, timeseries.Panel, statetimeline.Panel, barchart.Panel)

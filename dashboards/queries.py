@@ -19,6 +19,11 @@ def model(name: str, *matchers: str) -> str:
     return _select(name, MODEL, *matchers)
 
 
+def service(name: str, *matchers: str) -> str:
+    """A metric with the label target and no model: what the exporter sees of a service."""
+    return _select(name, TARGET, *matchers)
+
+
 def host(name: str, *matchers: str) -> str:
     """A metric of a host or of the exporter itself."""
     return _select(name, *matchers)

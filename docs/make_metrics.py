@@ -20,11 +20,13 @@ from model_load_exporter.canary.result import CanaryResult, StageResult
 from model_load_exporter.canary.standing import Standings
 from model_load_exporter.collectors.base import Collector, NoData
 from model_load_exporter.collectors.cgroup import CgroupCollector
+from model_load_exporter.collectors.environment import EnvironmentCollector
 from model_load_exporter.collectors.gpu import GpuCollector
 from model_load_exporter.collectors.own import ConfigStatus
 from model_load_exporter.collectors.registry import Sources, collectors
 from model_load_exporter.collectors.scrape import Scraper
-from model_load_exporter.config import Canary, Config, Limits, Model, Service, Thresholds
+from model_load_exporter.config import Canary, Config, Limits, Model, Service, Thresholds, Verify
+from model_load_exporter.doctor.inspection import Interpreter, Package
 from model_load_exporter.gpu.card import Card, Reading
 from model_load_exporter.holding import Hold, Holding
 from model_load_exporter.journal.reader import create_spool
@@ -32,6 +34,10 @@ from model_load_exporter.ledger import Ledger
 from model_load_exporter.live import LiveWriter
 from model_load_exporter.loads import Loads
 from model_load_exporter.recorder import Recorder
+from model_load_exporter.services.probe import Probed
+from model_load_exporter.services.standing import ServiceStandings
+from model_load_exporter.verification.finding import File, Finding
+from model_load_exporter.verification.standings import FileStandings
 from model_load_exporter.witness.witness import Witness
 
 FILE = Path(__file__).with_name("METRICS.md")
@@ -109,6 +115,10 @@ def _with_hardware(collector: Collector, folder: str) -> Collector:
     writers = [LiveWriter("app", "nllb", 1, 1)]
     if isinstance(collector, GpuCollector):
         return GpuCollector(lambda: writers, dict, _Driver())
+    if isinstance(collector, EnvironmentCollector):
+        # An environment has one package at least, whatever is installed here.
+        packages = {name: Package(name, "1.0") for name in ("torch", "transformers", "tokenizers")}
+        return EnvironmentCollector(collector.config, inspect=lambda path: Interpreter(path, "3.11", "", "", packages))
     if isinstance(collector, CgroupCollector):
         group = Path(folder, "sys/fs/cgroup/app")
         group.mkdir(parents=True)
@@ -153,8 +163,8 @@ def _eventful(folder: str) -> tuple[Sources, Ledger]:
     Path(folder, "proc/pressure").mkdir(parents=True)
     Path(folder, "proc/pressure/memory").write_text("some avg10=0.00 total=1\nfull avg10=0.00 total=1\n")
     Path(folder, "proc/meminfo").write_text("MemTotal: 4 kB\nMemAvailable: 2 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n")
-    model = Model("nllb", str(weights), (), "safetensors", None, Thresholds(), Canary(), None)
-    service = Service("app", None, None, 15.0, {"nllb": 1})
+    model = Model("nllb", str(weights), (), "safetensors", None, Thresholds(), Canary(), Verify())
+    service = Service("app", "http://app:8080/health", None, 15.0, {"nllb": 1})
     config = Config((model,), (service,), (folder,), Limits())
     create_spool(f"{folder}/spool")
     ledger = Ledger.open(f"{folder}/state")
@@ -173,7 +183,17 @@ def _eventful(folder: str) -> tuple[Sources, Ledger]:
                 peak_rss_bytes=1000, peak_anonymous_bytes=900, output_match=True,
             )
         )  # fmt: skip
-    return Sources(loads, standings, recorder, ConfigStatus(), lambda: config, f"{folder}/proc"), ledger
+    files = FileStandings(ledger)
+    files.configure({"nllb": model})
+    for number, sha256 in enumerate(("0" * 64, "1" * 64), 1):
+        found = File("model.safetensors", False, "file_corrupted", "", 16, number, sha256, number)
+        files.record("nllb", Finding("checksum", sha256, 16, 1.0, 1.0, True, 1, (found,)), number, reads=True)
+    services = ServiceStandings(ledger)
+    services.configure({"app"})
+    services.take("app", Probed(0.01, None, model_loaded=True), 15.0, loading=False)
+    return Sources(
+        loads, standings, files, services, recorder, ConfigStatus(), lambda: config, f"{folder}/proc"
+    ), ledger
 
 
 def _service_events(loads: Loads) -> None:

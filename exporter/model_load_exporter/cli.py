@@ -5,10 +5,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from model_load_exporter.commands import check_config, history, probe, run, serve
+from model_load_exporter.commands import analyze, check_config, doctor, history, probe, run, serve, verify
 from model_load_exporter.version import VERSION
 
-VERBS = (serve, run, probe, history, check_config)
+VERBS = (serve, run, probe, verify, analyze, doctor, history, check_config)
 
 _DEBUG = "MODEL_LOAD_EXPORTER_DEBUG"
 

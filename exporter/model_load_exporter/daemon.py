@@ -19,6 +19,7 @@ from model_load_exporter.collectors.own import ConfigStatus
 from model_load_exporter.collectors.registry import Sources, collectors
 from model_load_exporter.collectors.scrape import Scraper
 from model_load_exporter.config import Config, ConfigError, load_config, warnings
+from model_load_exporter.config.discover import expand, patterns
 from model_load_exporter.identity import ModelIndex
 from model_load_exporter.journal.line import READER_LOCK
 from model_load_exporter.journal.reader import create_spool, lock_spool
@@ -27,6 +28,11 @@ from model_load_exporter.loads import Loads
 from model_load_exporter.notify import notify
 from model_load_exporter.oom_count import OomCount
 from model_load_exporter.recorder import Recorder
+from model_load_exporter.scout import Scout
+from model_load_exporter.services.prober import Prober, probed
+from model_load_exporter.services.standing import ServiceStandings
+from model_load_exporter.verification.schedule import Verifications, with_verify
+from model_load_exporter.verification.standings import FileStandings
 from model_load_exporter.version import VERSION
 from model_load_exporter.web.app import application
 from model_load_exporter.web.context import Context
@@ -61,10 +67,15 @@ class Daemon:
     def __init__(self, options: Options) -> None:
         """Opens all it needs. Raises StartError, ConfigError, SpoolError, LedgerError."""
         self.options = options
-        self.config = load_config(options.config_file) if options.config_file else Config()
+        self._given = load_config(options.config_file) if options.config_file else Config()
         self.status = ConfigStatus(success_time=time.time())
-        for line in warnings(self.config):
+        for line in warnings(self._given):
             logger.warning("%s", line)
+        self._told: tuple[str, ...] = ()
+        self._scout = Scout(patterns(self._given))
+        self._scout.first()
+        self.config = Config()
+        self.config = self._expanded()
         _raise_file_limit()
         create_spool(options.spool)
         last_alive = _modified(f"{options.spool}/{READER_LOCK}")
@@ -82,9 +93,16 @@ class Daemon:
         self.standings = Standings(self.ledger)
         self.standings.configure(_with_canary(self.config))
         self.schedule = Schedule(self.standings, self.recorder, options.spool, options.procfs, options.sysfs)
+        self.files = FileStandings(self.ledger)
+        self.files.configure(with_verify(self.config))
+        self.verifications = Verifications(self.files, self.recorder, self._canary_runs)
+        self.services = ServiceStandings(self.ledger)
+        self.services.configure(set(probed(self.config)))
+        self.prober = Prober(self.services, self.recorder, self.loads)
         sources = Sources(
-            self.loads, self.standings, self.recorder, self.status, lambda: self.config, options.procfs, options.sysfs
-        )
+            self.loads, self.standings, self.files, self.services, self.recorder, self.status, lambda: self.config,
+            options.procfs, options.sysfs,
+        )  # fmt: skip
         self.scraper = Scraper(collectors(sources, options.collectors_disabled))
         self._reloading = asyncio.Lock()
 
@@ -98,8 +116,8 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, lambda: tasks.add(asyncio.create_task(self.reload())))
 
         context = Context(
-            self.loads, self.recorder, self.standings, self.schedule, self.scraper, self.status,
-            self.options.config_file, self.options.state, VERSION, self.reload,
+            self.loads, self.recorder, self.standings, self.schedule, self.files, self.services, self.scraper,
+            self.status, self.options.config_file, self.options.state, VERSION, self.reload,
         )  # fmt: skip
         runner = web.AppRunner(application(context), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
@@ -107,6 +125,9 @@ class Daemon:
             addresses = await _listen(runner, self.options.listen)
             self.recorder.start()
             self.schedule.apply_config(self.config)
+            self.verifications.apply_config(self.config)
+            self.prober.apply_config(self.config)
+            self._scout.watch(self._rediscover)
             for address in addresses:
                 logger.info("listening on %s: status page at %s/, series at %s/metrics", address, address, address)
             await self._announce()
@@ -114,6 +135,9 @@ class Daemon:
             logger.info("stopping")
             notify("STOPPING=1")
         finally:
+            self._scout.close()
+            await self.prober.stop()
+            await self.verifications.stop()
             await self.schedule.stop()
             await runner.cleanup()
             if self.recorder.is_alive():
@@ -138,12 +162,45 @@ class Daemon:
                 return str(error)
             finally:
                 notify("READY=1")
-            await self._apply(config)
+            await self._take(config)
             self.status.successful, self.status.message, self.status.success_time = True, "", time.time()
             for line in await asyncio.to_thread(warnings, config):
                 logger.warning("%s", line)
             logger.info("reloaded %s", self.options.config_file)
             return ""
+
+    async def _take(self, given: Config) -> None:
+        """Puts a config file's content in force, with the models that its globs stand for now."""
+        # A reload looks at once. Where the last look hangs, the next would hang beside it.
+        if patterns(given) != self._scout.globs or not self._scout.hangs:
+            scout = Scout(patterns(given), self._scout.matches)
+            await asyncio.to_thread(scout.first)
+            self._scout.close()
+            self._scout = scout
+            scout.watch(self._rediscover)
+        self._given = given
+        await self._apply(self._expanded())
+
+    async def _rediscover(self) -> None:
+        """Something else matches the globs: models came or went."""
+        async with self._reloading:
+            before, config = {model.name for model in self.config.models}, self._expanded()
+            now = {model.name for model in config.models}
+            if config == self.config:
+                return
+            await self._apply(config)
+            for what, names in (("found", now - before), ("gone", before - now)):
+                if names:
+                    logger.info("models %s: %s", what, ", ".join(sorted(names)))
+
+    def _expanded(self) -> Config:
+        """The config file's content with plain models in place of its globs. Matches left out are told once."""
+        expansion = expand(self._given, self._scout.matches, {model.name for model in self.config.models})
+        for note in expansion.notes:
+            if note not in self._told:
+                logger.warning("%s", note)
+        self._told = expansion.notes
+        return expansion.config
 
     async def _apply(self, config: Config) -> None:
         """Hands the configuration to the recorder's thread, which owns the ledger, and then to the rest."""
@@ -155,12 +212,19 @@ class Daemon:
             with self.loads.lock:
                 self.loads.apply_config(config, index)
             self.standings.configure(_with_canary(config))
+            self.files.configure(with_verify(config))
+            self.services.configure(set(probed(config)))
             loop.call_soon_threadsafe(applied.set)
 
         self.recorder.submit(apply)
         await applied.wait()
         self.config = config
         self.schedule.apply_config(config)
+        self.verifications.apply_config(config)
+        self.prober.apply_config(config)
+
+    def _canary_runs(self) -> bool:
+        return any(self.standings.running(model.name) for model in self.config.models)
 
     async def _announce(self) -> None:
         """Tells systemd when what was in the spool is on record."""

@@ -128,7 +128,6 @@ models:
   - {{name: translator, path: {models}/translator.pth}}
 services:
   - target: {TARGET}
-    url: http://127.0.0.1:1/health
     models: {{minilm: 1, summarizer: 1, translator: 1}}
 """
     with (

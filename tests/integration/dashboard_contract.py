@@ -5,6 +5,7 @@ Written out here on purpose: a list taken from the exporter's code would change 
 
 LOAD = frozenset({"target", "model"})
 MODEL = frozenset({"model"})
+TARGET = frozenset({"target"})
 NONE: frozenset[str] = frozenset()
 
 CONTRACT: dict[str, frozenset[str]] = {
@@ -33,6 +34,12 @@ CONTRACT: dict[str, frozenset[str]] = {
     "model_memory_predicted_bytes": MODEL,
     "model_load_duration_threshold_seconds": LOAD,
     "model_memory_threshold_bytes": LOAD,
+    "model_service_up": TARGET,
+    "model_service_health_duration_seconds": TARGET,
+    "model_service_model_loaded": TARGET,
+    "model_service_probes_total": TARGET,
+    "model_service_probe_failures_total": TARGET | {"cause"},
+    "model_service_loading_unresponsive_seconds_total": TARGET,
     "model_canary_success": MODEL,
     "model_canary_attempts_total": MODEL,
     "model_canary_failures_total": MODEL | {"reason"},
@@ -45,6 +52,19 @@ CONTRACT: dict[str, frozenset[str]] = {
     "model_canary_skipped_total": MODEL | {"cause"},
     "model_canary_output_match": MODEL,
     "model_canary_in_progress": MODEL,
+    "model_artifact_valid": MODEL,
+    "model_artifact_problem": MODEL | {"reason"},
+    "model_artifact_size_bytes": MODEL,
+    "model_artifact_modified_timestamp_seconds": MODEL,
+    "model_artifact_verified_timestamp_seconds": MODEL,
+    "model_artifact_checksum_timestamp_seconds": MODEL,
+    "model_artifact_changed_timestamp_seconds": MODEL,
+    "model_artifact_changes_total": MODEL,
+    "model_artifact_verification_interval_seconds": MODEL,
+    "model_artifact_checksum_interval_seconds": MODEL,
+    "model_artifact_verification_in_progress": MODEL,
+    "model_artifact_verification_stuck": MODEL,
+    "model_artifact_verification_errors_total": MODEL | {"cause"},
     "model_host_memory_size_bytes": NONE,
     "model_host_memory_available_bytes": NONE,
     "model_host_memory_pressure_waiting_seconds_total": NONE,

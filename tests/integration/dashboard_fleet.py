@@ -58,6 +58,64 @@ class Canary:
 
 
 @dataclass(frozen=True)
+class Files:
+    """Verified hourly, read daily; bad while the age is between the bounds, stuck from an age on (0: never)."""
+
+    size: float
+    bad: tuple[float, float] = (0, 0)
+    stuck: float = 0
+    changed: float = 0
+
+    def series(self, m: dict[str, str], age: float) -> Iterator[Sample]:
+        """Every model_artifact_* series of a model at that age."""
+        hung = age < self.stuck
+        looked = max(self.stuck, (age // 3600 + 1) * 3600 - 1800)
+        changed = age <= self.changed > 0
+        yield "model_artifact_verification_interval_seconds", m, 3600
+        yield "model_artifact_checksum_interval_seconds", m, 86400
+        yield "model_artifact_verification_in_progress", m, 0
+        yield "model_artifact_verification_stuck", m, int(hung)
+        for cause in ("stalled", "hung", "died", "failed"):
+            yield "model_artifact_verification_errors_total", m | {"cause": cause}, int(hung and cause == "hung")
+        bad = self.bad[1] < age <= self.bad[0]
+        yield "model_artifact_valid", m, int(not bad)
+        if self.bad[0] >= age:
+            yield "model_artifact_problem", m | {"reason": "file_corrupted"}, int(bad)
+        yield "model_artifact_size_bytes", m, self.size
+        yield "model_artifact_modified_timestamp_seconds", m, -self.changed if changed else -900000
+        yield "model_artifact_verified_timestamp_seconds", m, -looked
+        yield "model_artifact_checksum_timestamp_seconds", m, -self.changed if changed else -20000 - age
+        yield "model_artifact_changes_total", m, int(changed)
+        if changed:
+            yield "model_artifact_changed_timestamp_seconds", m, -self.changed
+
+
+@dataclass(frozen=True)
+class Service:
+    """Asked each 5 s. bad: (from age, to age, cause). A timeout means that one of its loads kept it from answering."""
+
+    instance: str
+    target: str
+    bad: tuple[tuple[float, float, str], ...] = ()
+
+    def series(self, age: float) -> Iterator[Sample]:
+        """Every model_service_* series at that age."""
+        t = {"target": self.target}
+        down = [cause for begin, end, cause in self.bad if end < age <= begin]
+        yield "model_service_up", t, int(not down)
+        yield "model_service_health_duration_seconds", t, 5.0 if "timeout" in down else 0.002
+        if not down:
+            yield "model_service_model_loaded", t, 1
+        yield "model_service_probes_total", t, (40000 - age) // 5
+        for cause in ("refused", "reset", "timeout", "http_status", "tls", "dns"):
+            yield "model_service_probe_failures_total", t | {"cause": cause}, self._seconds(age, cause) // 5
+        yield "model_service_loading_unresponsive_seconds_total", t, self._seconds(age, "timeout")
+
+    def _seconds(self, age: float, cause: str) -> float:
+        return sum(max(0, begin - max(age, end)) for begin, end, why in self.bad if why == cause)
+
+
+@dataclass(frozen=True)
 class Model:
     """One model of one service on one host."""
 
@@ -70,6 +128,7 @@ class Model:
     limit_bytes: float = 2e9
     predicted: float = GIB
     canary: Canary | None = None
+    files: Files | None = None
     known_from: float = math.inf
 
     def series(self, age: float) -> Iterator[Sample]:
@@ -140,9 +199,11 @@ class Model:
             yield "model_load_stage_duration_seconds_count", m | {"stage": name}, len(all_seconds)
 
     def of_model(self, age: float) -> Iterator[Sample]:
-        """The series that carry the model alone: prediction and canary."""
+        """The series that carry the model alone: prediction, files and canary."""
         m = {"model": self.name}
         yield "model_memory_predicted_bytes", m, self.predicted
+        if self.files is not None:
+            yield from self.files.series(m, age)
         if (canary := self.canary) is None:
             return
         run = canary.run_before(age)
@@ -174,6 +235,7 @@ class Fleet:
     """The models and how their hosts fare; no exporter answers between the ages `silent`."""
 
     models: tuple[Model, ...]
+    services: tuple[Service, ...] = ()
     oom_ages: tuple[float, ...] = ()
     collector_fails: tuple[float, float] = (0, 0)
     silent: tuple[float, float] = (0, 0)
@@ -242,6 +304,10 @@ class Fleet:
                     seen.add(model.name)
                 for name, labels, value in samples:
                     yield name, labels | where, value
+            for service in self.services:
+                if service.instance == instance:
+                    for name, labels, value in service.series(age):
+                        yield name, labels | where, value
             for name, labels, value in self.host(instance, age):
                 yield name, labels | where, value
 
@@ -260,17 +326,27 @@ def incident() -> Fleet:
     return Fleet(
         models=(
             Model("gpu-1:9877", "nllb-200", "app-prod", (Load(17000, _NLLB, peak=5.1 * GIB),), limit_bytes=8e9,
-                  predicted=4.6 * GIB, canary=Canary(900, _NLLB, 4.9 * GIB)),
+                  predicted=4.6 * GIB, canary=Canary(900, _NLLB, 4.9 * GIB), files=Files(4.5 * GIB)),
             Model("gpu-1:9877", "all-MiniLM-L6-v2", "search",
                   (Load(15000, _MINILM[:2], "file_corrupted"), Load(14400, _MINILM, peak=420 * MIB)),
-                  predicted=90 * MIB, canary=Canary(1800, _MINILM, 380 * MIB, bad=(4000, -1))),
+                  predicted=90 * MIB, canary=Canary(1800, _MINILM, 380 * MIB, bad=(4000, -1)),
+                  files=Files(88 * MIB, bad=(4300, -1), changed=4300)),
             Model("gpu-2:9877", "nllb-200", "app-prod", (Load(8000, _NLLB, peak=5.3 * GIB),), limit_bytes=8e9,
                   predicted=4.6 * GIB, canary=Canary(900, _NLLB, 5.0 * GIB)),
             Model("gpu-2:9877", "aya-101", "chat",
                   (Load(16000, _AYA, peak=6.9 * GIB), *killed,
                    Load(290, (("config", 0.6), ("tokenizer", 6.0), ("weights", 240.0)), open=True)),
-                  limit_seconds=180, limit_bytes=8e9, predicted=7.1 * GIB, canary=Canary(3600, _AYA, 7.4 * GIB)),
+                  limit_seconds=180, limit_bytes=8e9, predicted=7.1 * GIB, canary=Canary(3600, _AYA, 7.4 * GIB),
+                  files=Files(7 * GIB, stuck=9000)),
             Model("gpu-2:9877", "reranker", "", (Load(6000, _MINILM, peak=1.5 * GIB),), required=None),
+        ),
+        services=(
+            Service("gpu-1:9877", "app-prod"),
+            Service("gpu-1:9877", "search"),
+            Service("gpu-2:9877", "app-prod"),
+            Service("gpu-2:9877", "chat",
+                    ((2596, 2100, "refused"), (1996, 1500, "refused"), (1396, 900, "refused"), (796, 290, "refused"),
+                     (290, -1, "timeout"))),
         ),
         oom_ages=(2596, 1996, 1396, 796),
         collector_fails=(5000, 4300),
@@ -283,5 +359,7 @@ def healthy() -> Fleet:
     for model in incident().models:
         good = next(load for load in model.loads if not load.reason)
         canary = model.canary and replace(model.canary, bad=(0, 0))
-        models.append(replace(model, loads=(replace(good, begin=10000.0),), canary=canary))
-    return Fleet(models=tuple(models))
+        files = model.files and Files(model.files.size)
+        models.append(replace(model, loads=(replace(good, begin=10000.0),), canary=canary, files=files))
+    services = tuple(replace(service, bad=()) for service in incident().services)
+    return Fleet(models=tuple(models), services=services)

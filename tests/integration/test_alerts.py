@@ -145,6 +145,74 @@ MUTATIONS = [
     ("ModelCanaryFailing", "last_over_time(model_canary_success[15m])", "model_canary_success"),
     ("ModelCanaryFailing", "== 0", "< 2"),
     ("ModelCanaryFailing", "for: 5m", "for: 1m"),
+    ("ModelCanaryOutputMismatch", "last_over_time(model_canary_output_match[15m])", "model_canary_output_match"),
+    ("ModelCanaryOutputMismatch", "== 0", "< 2"),
+    ("ModelCanaryOutputMismatch", "for: 5m", "for: 1m"),
+    ("ModelArtifactInvalid", "last_over_time(model_artifact_valid[15m])", "model_artifact_valid"),
+    ("ModelArtifactInvalid", "== 0", "< 2"),
+    ("ModelArtifactInvalid", "for: 5m", "for: 1m"),
+    ("ModelArtifactInvalid", "{job=%q,instance=%q,model=%q} == 1", "{job=%q,instance=%q,model=%q}"),
+    *(
+        ("ModelArtifactChanged", f"last_over_time({name}[15m])", name)
+        for name in (
+            "model_artifact_changed_timestamp_seconds",
+            "model_artifact_modified_timestamp_seconds",
+            "model_load_success_timestamp_seconds",
+            "model_loaded",
+        )
+    ),
+    ("ModelArtifactChanged", "model_artifact_modified_timestamp_seconds", "model_artifact_changed_timestamp_seconds"),
+    ("ModelArtifactChanged", "model_artifact_changed_timestamp_seconds", "model_artifact_modified_timestamp_seconds"),
+    ("ModelArtifactChanged", "(last_over_time(model_loaded[15m]) > 0)", "(last_over_time(model_loaded[15m]) >= 0)"),
+    (
+        "ModelArtifactChanged",
+        "(last_over_time(model_load_success_timestamp_seconds[15m]) > 0)",
+        "(last_over_time(model_load_success_timestamp_seconds[15m]))",
+    ),
+    ("ModelArtifactChanged", "on (job, instance, target, model)", "on (job, instance, model)"),
+    ("ModelArtifactChanged", "for: 1h", "for: 15m"),
+    *(
+        ("ModelArtifactUnverified", f"last_over_time({name}[15m])", name)
+        for name in (
+            "model_artifact_verified_timestamp_seconds",
+            "model_artifact_verification_interval_seconds",
+            "model_load_exporter_config_last_reload_success_timestamp_seconds",
+        )
+    ),
+    ("ModelArtifactUnverified", "model_artifact_checksum_", "model_artifact_nothing_"),
+    ("ModelArtifactUnverified", "3 * max by", "4 * max by"),
+    ("ModelArtifactUnverified", "3 * max by", "2 * max by"),
+    ("ModelArtifactUnverified", "for: 15m", "for: 1m"),
+    *(
+        ("ModelServiceDown", f"last_over_time({name}[15m])", name)
+        for name in (
+            "model_service_up",
+            "model_load_in_progress",
+            "model_load_started_timestamp_seconds",
+            "model_load_duration_threshold_seconds",
+        )
+    ),
+    ("ModelServiceDown", "unless on (job, instance, target)", "unless on (job, instance)"),
+    ("ModelServiceDown", "unless on (job, instance, target)", "unless on (job, target)"),
+    (
+        "ModelServiceDown",
+        "(last_over_time(model_load_in_progress[15m]) > 0)",
+        "last_over_time(model_load_in_progress[15m])",
+    ),
+    ("ModelServiceDown", "<= on (job", "!= on (job"),
+    ("ModelServiceDown", "max by (job, instance, target, model) (last_", "(last_"),
+    ("ModelServiceDown", "for: 2m", "for: 1m"),
+    ("ModelServiceDown", "sort_desc", "sort"),
+    ("ModelConnectionResets", 'cause=~"refused|reset"', 'cause=~".+"'),
+    ("ModelConnectionResets", 'cause=~"refused|reset"', 'cause=~"reset"'),
+    ("ModelConnectionResets", "and on (job, instance, target)", "and on (job, instance)"),
+    ("ModelConnectionResets", "and on (job, instance, target)", "and on (job, target)"),
+    ("ModelConnectionResets", "< 600", "< 900"),
+    ("ModelConnectionResets", "[10m]", "[1m]"),
+    ("ModelConnectionResets", "topk(1", "bottomk(1"),
+    ("ModelServiceUnresponsiveWhileLoading", "> 30", "> 20"),
+    ("ModelServiceUnresponsiveWhileLoading", "> 30", "> 60"),
+    ("ModelServiceUnresponsiveWhileLoading", "[10m]", "[5m]"),
     ("ModelLoadExporterDown", "(.+[/_-])?model-load-exporter", "model-load-exporter"),
     ("ModelLoadExporterDown", "(.+[/_-])?model-load-exporter", ".*model-load-exporter.*"),
     (

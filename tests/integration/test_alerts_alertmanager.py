@@ -186,15 +186,65 @@ def test_labels_that_are_missing_on_both_sides_hide_nothing(alertmanager: Alertm
         assert not alertmanager.inhibited(**one), one
 
 
+def test_bad_files_hide_the_canary_that_they_fail(alertmanager: Alertmanager) -> None:
+    """ModelArtifactInvalid hides the failing canary and the change of the same model and host; the page stays seen."""
+    hidden = [alert("ModelCanaryFailing", "g:1", "nllb"), alert("ModelArtifactChanged", "g:1", "nllb", "app")]
+    seen = [
+        alert("ModelArtifactInvalid", "g:1", "nllb"),
+        alert("ModelLoadFailure", "g:1", "aya", "app", reason="file_corrupted", stage="weights"),
+        alert("ModelArtifactUnverified", "g:1", "nllb"),
+        alert("ModelCanaryFailing", "g:1", "minilm"),
+        alert("ModelCanaryFailing", "h:1", "nllb"),
+    ]
+    alertmanager.post(*hidden, *seen)
+    for one in hidden:
+        wait_for(partial(alertmanager.inhibited, **one), f"{one} is inhibited")
+    for one in seen:
+        assert not alertmanager.inhibited(**one), one
+
+
+def test_a_failed_load_hides_what_its_service_shows(alertmanager: Alertmanager) -> None:
+    """One event, one page: ModelLoadFailure hides the alerts of its own service; they come back when it has ended."""
+    failure = alert("ModelLoadFailure", "i:1", "nllb", "app", reason="cgroup_oom_killed", stage="weights")
+    hidden = [
+        alert("ModelConnectionResets", "i:1", target="app"),
+        alert("ModelServiceDown", "i:1", target="app"),
+        alert("ModelServiceUnresponsiveWhileLoading", "i:1", target="app"),
+    ]
+    seen = [
+        failure,
+        alert("ModelConnectionResets", "i:1", target="chat"),
+        alert("ModelServiceDown", "j:1", target="app"),
+        alert("ModelServiceDown", "i:1"),
+        alert("ModelLoadFailure", "i:1", "aya", reason="killed", stage="weights"),
+    ]
+    alertmanager.post(*hidden, *seen)
+    for one in hidden:
+        wait_for(partial(alertmanager.inhibited, **one), f"{one} is inhibited")
+    for one in seen:
+        assert not alertmanager.inhibited(**one), one
+
+    alertmanager.post(failure, resolved=True)
+    wait_for(partial(alertmanager.active, **hidden[1]), "a service that is still down is free to page")
+    for one in (hidden[0], hidden[2]):
+        assert alertmanager.inhibited(**one), "down says it all"
+    alertmanager.post(hidden[1], resolved=True)
+    for one in (hidden[0], hidden[2]):
+        wait_for(partial(alertmanager.active, **one), f"{one} is free again")
+
+
 def test_a_silent_exporter_hides_its_old_warnings(alertmanager: Alertmanager) -> None:
     """ModelLoadExporterDown hides the model warnings of its own host; failures, other hosts and other alerts stay."""
     hidden = [
         alert("ModelLoadTime", "e:1", "nllb", "app"),
         alert("ModelMemoryUsage", "e:1", "nllb", "app"),
         alert("ModelCanaryFailing", "e:1", "aya"),
+        alert("ModelConnectionResets", "e:1", target="app"),
+        alert("ModelServiceUnresponsiveWhileLoading", "e:1", target="app"),
     ]
     seen = [
         alert("ModelLoadExporterDown", "e:1"),
+        alert("ModelServiceDown", "e:1", target="chat"),
         alert("ModelLoadFailure", "e:1", "minilm", "app", reason="killed", stage="weights"),
         alert("ModelLoadTime", "f:1", "nllb", "app"),
         alert("HostDiskFull", "e:1", severity="warning"),

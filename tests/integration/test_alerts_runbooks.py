@@ -22,7 +22,7 @@ from model_load_exporter.reasons import REASONS, RUNBOOK
 FAILURE = ALERTS / "runbooks" / f"{RUNBOOK}.md"
 BLOCKS = blocks()
 KINDS = {"", "setup", "exporter", "host", "kubernetes", "network", "prometheus", "gpu"}
-VERBS = {"probe", "check-config"}
+VERBS = {"probe", "check-config", "verify"}
 """Verbs that a runbook may cite: those that exist."""
 
 # Debian packages that a slim container may lack: a command that is missing for want of one is not the runbook's fault.

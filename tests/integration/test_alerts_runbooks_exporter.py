@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -34,8 +35,24 @@ EXPECTED = {
     "^model_loaded": r"model_load_failure_timestamp_seconds",
     "model_load_exporter_build_info": r"model_load_exporter_build_info\{",
     "evidence_available": r"evidence_available\{",
+    "verify ": r"file_missing|exit status 1",
+    "bad:": r"^bad: ",
+    "^model_artifact_(valid": r"^model_artifact_valid\S* 0",
+    "^model_artifact_(verified": r"^model_artifact_verified_timestamp",
+    "model_artifact_verification_(": r"^model_artifact_verification_stuck\S* 0",
+    "without a verdict": r"none since the last verdict",
     "duration_threshold": r"model_load_duration_threshold_seconds\S* 60",
     "model_memory_": r"model_memory_threshold_bytes",
+    "^model_service_'": r'^model_service_up\{target="app-prod"\} 0',
+    "^model_service_(up": r'^model_service_up\{target="app-prod"\} 0',
+    "_total)' | grep -v 'failures": r'cause="refused"\S* [1-9]',
+    'cause="(refused|reset)"': r'cause="refused"\S* [1-9]',
+    "^model_service_loading": r"^model_service_loading_unresponsive_seconds_total",
+    "service_loading_unresponsive)": r"^model_service_loading_unresponsive_seconds_total",
+    "^model_load_(in_progress|failure": r"^model_load_failure_timestamp_seconds\S*file_missing\S* 20",
+    "^model_load_(in_progress|progress_t|last_d)": r"^model_load_last_duration_seconds",
+    "^model_process_deaths_total": r"none was seen to die",
+    '"$URL"; echo "curl': r"^000 in 0.*\ncurl: exit 7",
 }
 """A part of a command, and what it prints where a load has failed and the canary fails too."""
 
@@ -62,13 +79,20 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
 
 @pytest.fixture(scope="module")
 def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    """An exporter whose one model has a config.json and no weights; a service and the canary have failed to load it."""
+    """An exporter whose one model has no weights and an empty tokenizer; a service and the canary could not load it."""
     folder = tmp_path_factory.mktemp("exporter")
     model = folder / "nllb-200"
     model.mkdir()
     (model / "config.json").write_text('{"model_type": "m2m_100"}')
+    (model / "tokenizer.json").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}/health"
     config = folder / "config.yml"
-    config.write_text(f"models: [{{name: nllb-200, path: {model}, loader: safetensors, canary: {{interval: 15m}}}}]\n")
+    config.write_text(
+        f"models: [{{name: nllb-200, path: {model}, loader: safetensors, canary: {{interval: 15m}}, "
+        "verify: {interval: 1s}}]\n"
+        f"services: [{{target: app-prod, url: '{nobody}', interval: 1s, models: {{nllb-200: 1}}}}]\n"
+    )
     spool, log = folder / "spool", folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -98,7 +122,10 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
             {
                 "EXPORTER": address(),
                 "MODEL": "nllb-200",
+                "SERVICE": "app-prod",
+                "URL": nobody,
                 "CONFIG": str(config),
+                "MODEL_DIR": str(model),
                 "MODEL_LOAD_EXPORTER_SPOOL": str(spool),
                 "PATH": f"{BIN}:{os.environ['PATH']}",
             },
@@ -109,7 +136,9 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
         )  # fmt: skip
         assert "FileNotFoundError" in failed.stderr
         wait_for(lambda: shows("/metrics", 'reason="file_missing",stage="weights"'), "the failed load is on record")
+        wait_for(lambda: shows("/metrics", 'model_service_up{target="app-prod"} 0'), "the service is asked")
         wait_for(lambda: shows("/probe?model=nllb-200", "model_probe_failure{"), "the canary has failed")
+        wait_for(lambda: shows("/metrics", 'model_artifact_valid{model="nllb-200"} 0'), "the files are verified")
         yield running
     finally:
         process.terminate()

@@ -24,7 +24,7 @@ models:
   - {name: nllb, path: /models/nllb, thresholds: {load_seconds: 300, memory_bytes: 6GB}}
   - {name: aya, path: /models/aya}
 services:
-  - {target: app, url: "http://127.0.0.1:1/", models: {nllb: 2}}
+  - {target: app, url: "http://127.0.0.1:1/", interval: 1h, models: {nllb: 2}}
 cache_paths: [/]
 """
 AWKWARD = 'a "quoted\\" {model}=1 # été'
@@ -55,6 +55,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         load_once(daemon.spool, (AWKWARD, AWKWARD, "failed"))
         service.says("loaded")
         daemon.wait_for(1, "model_loaded", model="held")
+        daemon.wait_for(1, "model_service_probes_total", target="app")
         daemon.wait_for(1, "model_load_failures_total", model=AWKWARD, target=AWKWARD, reason="file_missing")
         until(lambda: not list(daemon.spool.glob("a-*")), 10, "all loads are on record")
         yield daemon

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,7 @@ from support.http import request
 from support.service import load_once
 from support.wait import until
 
-ALERTS = (
-    "ModelCanaryFailing", "ModelLoadExporterDown", "ModelLoadFailure", "ModelLoadTime", "ModelMemoryUsage",
-)  # fmt: skip
+ALERTS = sorted(path.stem for path in (Path(__file__).parents[2] / "alerts/runbooks").glob("*.md"))
 
 HOSTILE = "<script>alert(1)</script>"
 CONFIG = """

@@ -31,8 +31,13 @@ EMPTY_WHEN_HEALTHY = {
     "Last failure of each kind/ago",
     "Why canaries fail/count",
     "OOM kills by scope/A",
+    "Changes of files/A",
+    "Model files/changed",
+    "Why files are bad/model",
+    "Failed probes by cause/A",
+    "Services/failed_5_min",
 }
-"""Queries that find nothing on a good day: no failure, no open load."""
+"""Queries that find nothing on a good day: no failure, no open load, no file that changed."""
 
 NUMBERS = (
     "Not loaded",
@@ -240,6 +245,35 @@ def test_a_silent_exporter_is_a_problem(tmp_path: Path) -> None:
         assert history.column("Exporters", "state", "instance") == {("gpu-1:9877",): 0, ("gpu-2:9877",): 0}
         assert history.number("Models failing") is None
         assert_tables_keep_their_headers(history)
+
+
+def test_bad_and_unverified_files_have_their_rows(bad_day: History) -> None:
+    """A damaged file shows with its reason and its age, a mount that hangs as stuck, with intervals gone by."""
+    model = "all-MiniLM-L6-v2"
+    assert history_of(bad_day, "files") == {model: 0, "aya-101": 1, "nllb-200": 1}
+    assert history_of(bad_day, "work") == {model: 0, "aya-101": 2, "nllb-200": 0}
+    assert history_of(bad_day, "of_interval")["aya-101"] == pytest.approx(2.5, abs=0.02)
+    assert history_of(bad_day, "changed") == {model: pytest.approx(4300, abs=31)}
+    assert bad_day.column("Why files are bad", "model", "reason") == {("file_corrupted",): 1}
+
+
+def history_of(day: History, ref: str) -> dict[str, float]:
+    """One column of the table of files, by model."""
+    return {model: value for (model,), value in day.column("Model files", ref, "model").items()}
+
+
+def test_services_have_their_rows(bad_day: History, good_day: History) -> None:
+    """A service that loads again is told apart from one that is down; its word stands beside its journal."""
+    states = bad_day.column("Services", "state", "target", "instance")
+    assert states == {
+        ("app-prod", "gpu-1:9877"): 2, ("search", "gpu-1:9877"): 2, ("app-prod", "gpu-2:9877"): 2,
+        ("chat", "gpu-2:9877"): 1,
+    }  # fmt: skip
+    assert set(bad_day.column("Services", "failed_5_min", "target", "cause")) == {("chat", "timeout")}
+    assert bad_day.column("Services", "word_against_journal", "target", "instance") == dict.fromkeys(
+        states.keys() - {("chat", "gpu-2:9877")}, 0
+    )
+    assert set(good_day.column("Services", "state", "target", "instance").values()) == {2}
 
 
 def test_a_canary_that_never_ran_has_a_row(tmp_path: Path) -> None:

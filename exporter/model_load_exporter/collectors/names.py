@@ -1,5 +1,6 @@
 """The collectors' names, for flags and help texts: without importing what the collectors need."""
 
 COLLECTOR_NAMES = (
-    "loads", "holders", "canary", "prediction", "host", "cache_disk", "oom", "cgroup", "gpu", "exporter", "process",
+    "loads", "holders", "inference", "services", "canary", "artifacts", "prediction", "environment", "host",
+    "cache_disk", "oom", "cgroup", "gpu", "exporter", "process",
 )  # fmt: skip

@@ -18,16 +18,23 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def run(options: argparse.Namespace) -> int:
     """0 when the file is good; what has no effect is said and is no mistake."""
     from model_load_exporter.config import ConfigError, load_config, warnings
+    from model_load_exporter.config.discover import expanded
 
     try:
         config = load_config(options.file)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
-    for line in warnings(config):
+    expansion = expanded(config)
+    for line in (*warnings(config), *expansion.notes):
         print(f"warning: {line}", file=sys.stderr)
-    canaries = sum(model.canary is not None for model in config.models)
+    for pattern, names in expansion.found.items():
+        print(f"{pattern}: {len(names)} models now: {', '.join(names)}" if names else f"{pattern}: no model now")
+    models = expansion.config.models
+    canaries = sum(model.canary is not None for model in models)
+    verified = sum(model.verify is not None for model in models)
     print(
-        f"{options.file}: good; {len(config.models)} models, {canaries} with a canary, {len(config.services)} services"
+        f"{options.file}: good; {len(models)} models, {canaries} with a canary, {verified} verified, "
+        f"{len(config.services)} services"
     )
     return 0

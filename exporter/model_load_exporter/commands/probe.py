@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import json
+import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
     _take_model_from_stages(options)
     try:
+        options.python = [_interpreter(path) for path in options.python or ()]
         model = _model(options)
         stages = _stages(options.stages)
         many = options.variants or options.stages == "" or len(options.python or ()) > 1
@@ -76,6 +79,14 @@ def run(options: argparse.Namespace) -> int:
         print(f"model-load-exporter: {error}", file=sys.stderr)
         return 2
     return _study(model, options) if many else _once(model, stages, options)
+
+
+def _interpreter(path: str) -> str:
+    """The path from the root: the load's own folder is another. A link stays one: a venv's python is known by it."""
+    found = shutil.which(path)
+    if found is None:
+        raise _UsageError(f"--python {path}: there is no such program, or this user may not run it")
+    return os.path.abspath(found)
 
 
 def _once(model: "Model", stages: list[str] | None, options: argparse.Namespace) -> int:

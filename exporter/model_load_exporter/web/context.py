@@ -11,6 +11,8 @@ from model_load_exporter.collectors.own import ConfigStatus
 from model_load_exporter.collectors.scrape import Scraper
 from model_load_exporter.loads import Loads
 from model_load_exporter.recorder import Recorder
+from model_load_exporter.services.standing import ServiceStandings
+from model_load_exporter.verification.standings import FileStandings
 
 
 @dataclass(slots=True)
@@ -21,6 +23,8 @@ class Context:
     recorder: Recorder
     standings: Standings
     schedule: Schedule
+    files: FileStandings
+    services: ServiceStandings
     scraper: Scraper
     config: ConfigStatus
     config_file: str | None

@@ -7,6 +7,7 @@ from aiohttp import web
 from model_load_exporter.web.api import entry, history
 from model_load_exporter.web.context import CONTEXT
 from model_load_exporter.web.pages import render
+from model_load_exporter.web.services import services_view
 from model_load_exporter.web.view import models_view, words
 from model_load_exporter.witness.sources import HOW
 
@@ -20,6 +21,7 @@ async def page(request: web.Request) -> web.Response:
     text = render(
         "status.html",
         models=models_view(context),
+        services=services_view(context),
         loads=[{**entry(row), "words": words(row.reason) if row.reason else None} for row in rows],
         evidence=context.recorder.evidence,
         how=HOW,

@@ -11,6 +11,8 @@ from model_load_exporter.reasons import REASONS
 from model_load_exporter.tally import Tally
 from model_load_exporter.web.context import Context
 
+_SHOWN_PROBLEMS = 20
+
 
 def models_view(context: Context) -> list[dict[str, Any]]:
     """One entry a known {target, model}, worst state first. Unix seconds, seconds, bytes.
@@ -21,8 +23,9 @@ def models_view(context: Context) -> list[dict[str, Any]]:
         rows = [_row(context, key) for key in context.loads.known()]
     for row in rows:
         row["canary"] = _canary(context, row["model"])
+        row["files"] = _files(context, row["model"])
         row["state"] = _state(row)
-    order = ("failed", "canary failing", "loading", "not loaded", "loaded", "ready to load", "unknown")
+    order = ("failed", "canary failing", "files bad", "loading", "not loaded", "loaded", "ready to load", "unknown")
     return sorted(rows, key=lambda row: (order.index(row["state"]), row["model"], row["target"]))
 
 
@@ -97,6 +100,32 @@ def _canary(context: Context, name: str) -> dict[str, Any] | None:
     return view
 
 
+def _files(context: Context, name: str) -> dict[str, Any] | None:
+    """What verification knows of the model's files; None where they are not verified."""
+    standing = context.files.get(name)
+    if standing is None:
+        return None
+    return {
+        "valid": standing.valid if standing.verified is not None else None,
+        "verified": standing.verified,
+        "checksummed": standing.checksummed,
+        "size_bytes": standing.size,
+        "count": standing.count,
+        "modified": standing.modified,
+        "problems": [
+            {**asdict(problem), "runbook": words(problem.reason)["runbook"]}
+            for problem in standing.problems[:_SHOWN_PROBLEMS]
+        ],
+        "problems_total": len(standing.problems),
+        "changed": standing.changed,
+        "changes": standing.changes,
+        "events": [asdict(event) for event in reversed(standing.events)],
+        "error": standing.error,
+        "running": context.files.running(name),
+        "stuck": context.files.stuck(name),
+    }
+
+
 def _state(row: dict[str, Any]) -> str:
     """One word for where a model stands."""
     failure = row["failure"]
@@ -106,6 +135,8 @@ def _state(row: dict[str, Any]) -> str:
         return "failed"
     if row["canary"] is not None and row["canary"]["failure"] is not None:
         return "canary failing"
+    if row["files"] is not None and row["files"]["valid"] is False:
+        return "files bad"
     if row["required"] is not None and row["loaded"] < row["required"]:
         return "not loaded"
     if row["loaded"]:
