@@ -1,4 +1,5 @@
 # make run    the exporter with real models: status page, metrics, canary loads
+# make demo   a translation service that loads models, beside exporter, Prometheus and Alertmanager
 # make test   all tests, with real Prometheus and Alertmanager
 # make lint   ruff and mypy --strict
 # Each sets up what it needs first. Variables: PYTHON=python3.12, LISTEN=:9877, TORCH_PIP_ARGS='...'
@@ -35,12 +36,19 @@ help:                      ## say what there is
 	@scripts/setup servers
 	@touch $@
 
+demo: .venv/.exporter .venv-models/.ready .venv-models/.hooks .venv-models/.servers .run/models/.ready   ## a translation service, the exporter, Prometheus and Alertmanager; Ctrl-C ends all
+	@exec .venv/bin/python compose/demo/run.py $(DEMO_ARGS)
+
+.venv-formats/.ready: scripts/setup
+	@scripts/setup formats
+	@touch $@
+
 run: .venv/.exporter .venv-models/.ready .run/models/.ready   ## start the exporter on three real models; Ctrl-C ends it
 	@echo "status page: http://localhost$(LISTEN)/   series: http://localhost$(LISTEN)/metrics   the first canary results come within a minute; Ctrl-C ends it" >&2
 	@exec .venv/bin/model-load-exporter serve --config.file examples/run.yml --web.listen-address $(LISTEN) \
 	    --spool.dir .run/spool --state.dir .run/state
 
-test: .venv/.dev .venv-models/.ready .venv-models/.hooks .venv-models/.servers .run/models/.ready   ## set up and run every test
+test: .venv/.dev .venv-models/.ready .venv-models/.hooks .venv-models/.servers .venv-formats/.ready .run/models/.ready   ## set up and run every test
 	@scripts/setup tools
 	@.venv/bin/pytest $(PYTEST_ARGS)
 
@@ -49,6 +57,7 @@ lint: .venv/.dev           ## ruff and mypy --strict
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/mypy dashboards docs
+	@.venv/bin/mypy compose/demo
 
 format: .venv/.dev         ## let ruff put the code into shape
 	@.venv/bin/ruff check --fix .
@@ -58,6 +67,6 @@ dashboards: .venv/.dev     ## write dashboards/*.json from the code beside them
 	@.venv/bin/python dashboards/fleet.py
 
 clean:                     ## remove what make made: environments, models, state
-	rm -rf .venv .venv-models .run dist
+	rm -rf .venv .venv-models .venv-formats .run dist
 
-.PHONY: help run test lint format dashboards clean
+.PHONY: help run demo test lint format dashboards clean

@@ -1,7 +1,9 @@
 """compose/ as files: valid, pinned, bounded, closed to the network, and consistent with what it mounts."""
 
+import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ PRIVILEGES = {
     "user": "0:0",
 }
 """What the witness needs, and compose/README.md explains. Nobody else has any of it."""
+
+
+DEMOS = {"demo": ["demo"], "demo-gpu": ["gpu"], "demo-broken": ["broken"]}
+"""The demo service in its three settings, each started by its profile alone."""
+every_demo = pytest.mark.parametrize("name", DEMOS)
 
 
 def stack() -> dict[str, Any]:
@@ -54,8 +61,10 @@ def test_it_is_valid() -> None:
 
 
 def test_it_has_the_whole_stack() -> None:
-    """Exporter, Prometheus, Alertmanager and Grafana."""
-    assert set(SERVICES) == {"exporter", "prometheus", "alertmanager", "grafana"}
+    """Exporter, Prometheus, Alertmanager and Grafana by default; a demo service by each of the profiles."""
+    by_default = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert by_default == {"exporter", "prometheus", "alertmanager", "grafana"}
+    assert {name: SERVICES[name]["profiles"] for name in SERVICES.keys() - by_default} == DEMOS
 
 
 @every_service
@@ -154,3 +163,76 @@ def test_the_image_is_built_from_what_its_context_holds() -> None:
     targets = re.findall(r"^FROM .* AS ([\w-]+)$", (folder / "Dockerfile").read_text(), flags=re.MULTILINE)
     assert SERVICES["exporter"]["build"]["target"] in targets
     assert "exporter-canary" in targets
+
+
+@every_demo
+def test_a_demo_is_read_only_and_keeps_its_memory_limit(name: str) -> None:
+    """Nothing of it is written but the spool and /tmp; NLLB's threshold is its time to start."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert set(mounts(name)) == {"/var/lib/model-load-exporter/spool"}
+    assert service["healthcheck"]["start_period"] == "300s"
+    assert service["environment"]["DEMO_HEALTH_PORT"] in " ".join(service["healthcheck"]["test"])
+
+
+def test_only_the_broken_demo_fails_and_only_the_other_has_a_gpu() -> None:
+    """The switch of one, and the device of the other, are set nowhere else."""
+    assert {name for name in DEMOS if "DEMO_FAIL" in SERVICES[name]["environment"]} == {"demo-broken"}
+    assert SERVICES["demo-broken"]["environment"]["DEMO_FAIL"] in demo_module("faults").KINDS
+    assert {name for name in DEMOS if "deploy" in SERVICES[name]} == {"demo-gpu"}
+
+
+def test_the_demos_configuration_is_valid_and_names_its_models() -> None:
+    """EXPORTER_CONFIG=demo.yml knows every model of the service, where the image has it, with the promised limits."""
+    config = load_config(str(COMPOSE / "exporter" / "demo.yml"))
+    assert isinstance(config, Config)
+    served = demo_module("translation").MODELS
+    assert {model.name: model.path for model in config.models} == {
+        name: f"/models/{model.folder}" for name, model in served.items()
+    }
+    assert {model.name: model.thresholds.load_seconds for model in config.models} == {
+        "nllb": 300,
+        "aya": 3600,
+        "minilm": 60,
+    }
+    (service,) = config.services
+    assert set(service.models) == set(served) == set(SERVICES["demo"]["environment"]["DEMO_MODELS"].split(","))
+    dockerfile = (COMPOSE / "demo" / "Dockerfile").read_text(encoding="utf-8")
+    assert f'"--name", "{service.target}"' in dockerfile
+    assert re.search(r'"--port", "(\d+)"', dockerfile)[1] in str(service.url)  # type: ignore[index]  # a TypeError fails it as well
+
+
+def test_the_demos_image_is_built_from_what_its_context_holds() -> None:
+    """What the Dockerfile copies is there and let in; its packages have the versions that the tests run with."""
+    folder = COMPOSE / "demo"
+    dockerfile = (folder / "Dockerfile").read_text(encoding="utf-8")
+    allowed = re.findall(r"^!(\S+)$", (folder / "Dockerfile.dockerignore").read_text(), flags=re.MULTILINE)
+    copied = [
+        path
+        for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, flags=re.MULTILINE)
+        for path in line.split()[:-1]
+    ]
+    assert len(copied) > 5
+    for path in copied:
+        assert (REPOSITORY / path).exists(), path
+        assert any(Path(path).match(pattern) for pattern in allowed), path
+    assert SERVICES["demo"]["build"]["target"] in re.findall(r"^FROM .* AS (\w+)$", dockerfile, flags=re.MULTILINE)
+    setup = (REPOSITORY / "scripts" / "setup").read_text(encoding="utf-8")
+    pinned = re.findall(r"'(\S+==\S+)'", dockerfile)
+    assert {"torch", "transformers", "uvicorn", "starlette"} <= {pin.partition("==")[0] for pin in pinned}
+    assert [pin for pin in pinned if f"'{pin}'" not in setup] == []
+
+
+def demo_module(name: str) -> Any:
+    """A module of the demo service, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"demo_{name}", COMPOSE / "demo" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(COMPOSE / "demo"))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(COMPOSE / "demo"))
+    return module

@@ -5,6 +5,7 @@ Only what Docker would provide is replaced: the services' names and the folders 
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -53,8 +54,9 @@ def test_promtool_accepts_it(tmp_path: Path) -> None:
 
 
 def command_of_the_exporter(folder: Path, address: str) -> list[str]:
-    """compose.yaml's command with folders of this host."""
-    command = yaml.safe_load((REPOSITORY / "compose" / "compose.yaml").read_text())["services"]["exporter"]["command"]
+    """compose.yaml's command with the defaults of its variables and folders of this host."""
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (REPOSITORY / "compose" / "compose.yaml").read_text(encoding="utf-8"))
+    command = yaml.safe_load(text)["services"]["exporter"]["command"]
     here = {"/etc/model-load-exporter": REPOSITORY / "compose" / "exporter", "/var/lib/model-load-exporter": folder}
     for inside, outside in here.items():
         command = [argument.replace(inside, str(outside)) for argument in command]
