@@ -25,6 +25,7 @@ from side_by_side import median, verdict
 from model_load_exporter.analysis import engines
 from model_load_exporter.analysis.literals import literals
 from model_load_exporter.analysis.reading import TABLE
+from model_load_exporter.classify.patterns import PATTERNS
 
 _MIB = 1 << 20
 _POOL = 120_000
@@ -36,7 +37,8 @@ _SCAN = """
 import sys
 from model_load_exporter.analysis.reading import TABLE
 from model_load_exporter.analysis.scan import scan
-found = sum(1 for line in scan([sys.argv[1]], TABLE, engine=sys.argv[2]))
+rows = TABLE[: int(sys.argv[3])]
+found = sum(1 for line in scan([sys.argv[1]], rows, engine=sys.argv[2]))
 print(found)
 """
 
@@ -64,23 +66,24 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         quiet = options.keep or Path(folder, "service.log")
         _write(quiet, options.size * _MIB, share=0)
-        met = _beside_ripgrep(quiet, Path(folder), options.rounds)
+        # The wordings alone, then with the signs and stages around them: some of those stand in every log.
+        met = [_beside_ripgrep(quiet, Path(folder), options.rounds, rows) for rows in (len(PATTERNS), len(TABLE))]
         print("\nlogs of 32 MiB in which many lines fit, MB per CPU second (start included)")
         for percent in (0, 1, 10, 100):
             noisy = Path(folder, "noisy.log")
             _write(noisy, 32 * _MIB, share=percent / 100)
-            rates = {name: _rate(noisy, _ours(noisy, name))[0] for name in _installed()}
+            rates = {name: _rate(noisy, _ours(noisy, name, len(TABLE)))[0] for name in _installed()}
             print(f"  {percent:>3} %   " + "   ".join(f"{name} {rate:7.0f}" for name, rate in rates.items()))
-    return 0 if met else 1
+    return 0 if all(met) else 1
 
 
-def _beside_ripgrep(log: Path, folder: Path, rounds: int) -> bool:
-    needles = _patterns(folder / "needles", [row.needle.encode() for row in TABLE])
-    searched = _patterns(folder / "literals", [text for row in TABLE for text in literals(row)])
+def _beside_ripgrep(log: Path, folder: Path, rounds: int, rows: int) -> bool:
+    needles = _patterns(folder / "needles", [row.needle.encode() for row in TABLE[:rows]])
+    searched = _patterns(folder / "literals", [text for row in TABLE[:rows] for text in literals(row)])
     commands = {
         "rg, needles": ["rg", "-c", "-i", "-F", "-f", str(needles), str(log)],
         "rg, our literals": ["rg", "-c", "-i", "-F", "-f", str(searched), str(log)],
-        **{name: _ours(log, name) for name in _installed()},
+        **{name: _ours(log, name, rows) for name in _installed()},
     }
     log.read_bytes() if log.stat().st_size < 64 * _MIB else subprocess.run(
         ["cat", log], stdout=subprocess.DEVNULL, check=True
@@ -91,7 +94,7 @@ def _beside_ripgrep(log: Path, folder: Path, rounds: int) -> bool:
         for name, command in commands.items():
             rate, answers[name] = _rate(log, command)
             rates[name].append(rate)
-    print(f"{log.stat().st_size / _MIB:.0f} MiB, {len(TABLE)} rows, {rounds} runs each")
+    print(f"{log.stat().st_size / _MIB:.0f} MiB, {rows} rows, {rounds} runs each")
     for name, values in rates.items():
         kind = "lines" if name.startswith("rg") else "lines that fit a row, with the row's name"
         print(f"  {name:<18} {median(values):7.0f} MB per CPU second   {answers[name]} {kind}")
@@ -105,8 +108,8 @@ def _beside_ripgrep(log: Path, folder: Path, rounds: int) -> bool:
     return verdict("the fast path, our cost to ripgrep's", fastest / median(rates[_installed()[0]]), 1)
 
 
-def _ours(log: Path, engine: str) -> list[str]:
-    return [sys.executable, "-c", _SCAN, str(log), engine]
+def _ours(log: Path, engine: str, rows: int) -> list[str]:
+    return [sys.executable, "-c", _SCAN, str(log), engine, str(rows)]
 
 
 def _installed() -> list[str]:

@@ -43,6 +43,8 @@ _SIGNALLED = (
     "Process 'ForkPoolWorker-3' pid:27 exited with 'signal {0} ({1})'",
     "ERROR shard-manager: text_generation_launcher: Shard process was signaled to shutdown with signal {0} rank=0",
     "[WARNING] Worker with pid 55 was terminated due to signal {0}",
+    "systemd-coredump[9]: Process 7 (python) of user 0 terminated abnormally with signal {0}/{2}, processing...",
+    "PM2 log: App [app:0] exited with code [0] via signal [{1}]",
     "Uncaught signal: {0}, pid=2, tid=2, fault_addr=0.",
     'error="llama runner process has terminated: signal: {4}"',
 )
@@ -129,6 +131,8 @@ LINES: list[tuple[str, str, str]] = [
     ("[error] *1 recv() failed while reading response header from upstream", CLIENT, "network_error"),
     ("[error] *1 connect() failed (111) while connecting to upstream", CLIENT, "network_error"),
     ("[error] *1 no live upstreams", CLIENT, "network_error"),
+    ("upstream connect error or disconnect/reset before headers. reset reason: overflow", CLIENT, "network_error"),
+    ("no healthy upstream", CLIENT, "network_error"),
     ("http://10.0.0.2:8000: Remote end closed connection without response", CLIENT, "network_error"),
     ("curl: (52) Empty reply from server", CLIENT, "network_error"),
     ("curl: (56) Recv failure: Connection reset by peer", CLIENT, "network_error"),

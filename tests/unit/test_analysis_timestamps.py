@@ -164,3 +164,9 @@ def _clock(*full: Stamp) -> Clock:
 
 def _event(stamp: Stamp | None, text: str = "x") -> Event:
     return Event("a.log", 0, 1, text, "stage", "service", stamp=stamp)
+
+
+def test_an_age_that_nothing_has_is_none() -> None:
+    """Seven digits are no age: their sum would be older than the calendar."""
+    assert parse("9999999m  Warning  BackOff  pod/x  Back-off") is None
+    assert parse("999999m  Warning  BackOff  pod/x  Back-off") == Stamp(AGE, 999_999 * 60)

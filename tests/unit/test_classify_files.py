@@ -118,6 +118,40 @@ def test_an_archive_is_sound_until_its_end_is_cut(tmp_path: Path) -> None:
     assert seen(path).reason == "file_corrupted"
 
 
+def test_an_archive_without_its_last_byte_is_cut(tmp_path: Path) -> None:
+    """A directory that is there but does not reach its own end tells a cut as well, and how much is missing."""
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data/0", bytes(1000))
+    size = path.stat().st_size
+    os.truncate(path, size - 1)
+    finding = seen(path)
+    assert finding.reason == "file_corrupted"
+    assert finding.detail.endswith(f"{size - 1} of {size} bytes")
+
+
+@pytest.mark.parametrize("name", ["model.onnx_data", "model.onnx.data"])
+@pytest.mark.parametrize(("content", "reason"), [(b"", "file_empty"), (POINTER, "lfs_pointer")])
+def test_a_graphs_weights_lie_beside_it(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    """An ONNX graph is as good as the file of its weights, under both names that exporters give it."""
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x08" + b"x" * 90)
+    assert look(str(tmp_path / "model.onnx")) is None
+    (tmp_path / name).write_bytes(content)
+    finding = seen(tmp_path / "model.onnx")
+    assert (finding.reason, finding.path) == (reason, str(tmp_path / name))
+
+
+def test_a_saved_models_graph_is_looked_at(tmp_path: Path) -> None:
+    """In a SavedModel's folder the graph that was not fetched is found."""
+    (tmp_path / "saved_model.pb").write_bytes(POINTER)
+    assert seen(tmp_path).reason == "lfs_pointer"
+
+
+def test_a_part_of_a_tensor_bundle_is_a_shard(tmp_path: Path) -> None:
+    """tensorflow's parts have no suffix behind their numbers."""
+    assert seen(tmp_path / "variables.data-00000-of-00001").reason == "shard_missing"
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A missing file is missing, and the nearest folder that exists is told."""
     finding = seen(tmp_path / "models" / "a" / "model.bin")

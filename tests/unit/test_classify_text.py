@@ -152,3 +152,20 @@ def test_one_endless_line_costs_little() -> None:
     for piece in ("A", "a.", "Error", "A:", "Error: ", "(", " raise ", "KeyError: '"):
         classify_text(piece * (4_000_000 // len(piece)))
     assert time.process_time() - begun < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Error occurred when executing UNETLoader:\n\n'cc_projection.weight'\n", "architecture_mismatch"),
+        ("Error occurred when executing Loader:\n\nPytorchStreamReader failed reading zip archive\n", "file_corrupted"),
+        ("Exception: it did not work", "unknown"),
+        ("google.api_core.exceptions.ServiceGone: it did not work", "unknown"),
+        ("grpc._channel._InactiveRpcError: it did not work", "unknown"),
+    ],
+)
+def test_exceptions_of_unusual_forms_are_seen(text: str, reason: str) -> None:
+    """An exception counts without its type (ComfyUI), without a name of its own, and without Error in its name."""
+    found = classify_text(text)
+    assert found is not None
+    assert found.reason == reason

@@ -164,7 +164,7 @@ def _best(events: Sequence[Event]) -> Event:
             event
             for event in events[: at + 1 if best.reason != "cgroup_oom_killed" else None]
             if event.reason in EXPLAINED_BY.get(best.reason, ())
-            and event.rank >= (EXACT if best.reason == "cgroup_oom_killed" else PLAIN)
+            and event.rank >= (max(EXACT, best.rank) if best.reason == "cgroup_oom_killed" else PLAIN)
             and not event.excused
         ]
         if not causes:

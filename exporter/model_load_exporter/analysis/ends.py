@@ -4,7 +4,7 @@ from model_load_exporter.analysis.sign import BOOT, CLOCK_SET, END, NOTICE, Sign
 from model_load_exporter.classify.patterns import EXACT, LAST, PLAIN, VAGUE
 
 _SIGNALS = (
-    ("killed", r"9|15|SIGKILL|SIGTERM|KILL|TERM|[Kk]illed|[Tt]erminated", LAST),
+    ("killed", r"2|9|15|SIGINT|SIGKILL|SIGTERM|INT|KILL|TERM|[Kk]illed|[Tt]erminated", LAST),
     ("segfault", r"11|SIGSEGV|SEGV|[Ss]egmentation fault", PLAIN),
     ("bus_error", r"7|SIGBUS|BUS|[Bb]us error", PLAIN),
     ("illegal_instruction", r"4|SIGILL|ILL|[Ii]llegal instruction", PLAIN),
@@ -43,14 +43,14 @@ _AGAIN = "the container ended again and again; it is not said why"
 _PROCESSES = (
     # gunicorn, uvicorn, supervisord
     *_ended("was sent sig", r"was sent SIGNAL!", "a worker ended by a signal; gunicorn only guesses at memory", True),
-    *_ended("due to signal", r"terminated due to signal SIGNAL\b"),
+    *_ended("due to signal", r"(?i:terminated due to signal) SIGNAL\b"),
     *_exited("was sent code", r"was sent code STATUS!"),
     Sign(END, "exited with code", r"Worker \(pid:\s?\d+\) exited with code [1-9]", "process_died"),
     Sign(END, "worker failed to boot", "", "process_died"),
     Sign(END, "app failed to load", "", "unknown"),
     Sign(END, "application startup failed", "", "unknown"),
     Sign(END, "child process [", r"Child process \[\d+\] died", "process_died"),
-    *_ended("(terminated by", r"exited: .*\(terminated by SIGNAL\b"),
+    *_ended("(terminated by", r"(?:exited|stopped): .*\(terminated by SIGNAL\b"),
     Sign(END, "not expected)", r"exited: .*\(exit status \d+; not expected\)", "process_died"),
     Sign(END, "entered fatal state", "", "process_died"),
     # systemd
@@ -77,6 +77,8 @@ _PROCESSES = (
     Sign(END, "died unexpectedly", "", "process_died"),
     Sign(END, "worker process died", "", "process_died"),
     Sign(END, "worker died", r"\bWorker died\b", "process_died"),
+    *_ended("terminated abnormally with signal", r"with signal \d+/SIGNAL\b"),
+    *_ended("via signal", r"via signal \[SIGNAL\]"),
     *_ended("process was signaled to shutdown", r"with signal SIGNAL\b"),
     *_ended("process has terminated", r"process has terminated: signal: SIGNAL\b"),
     Sign(END, "process has terminated", r"process has terminated: exit status \d", "process_died"),

@@ -67,7 +67,7 @@ class Following(Sequence[str]):
             if newline < 0 and len(self._kept) >= self._most:
                 raw += "…".encode()
             if not (self._exported and wrapping.is_field(raw)):
-                yield from _shown(raw)
+                yield from shown(raw)
 
     def _upto(self, count: int) -> list[str]:
         if self._more is None:
@@ -98,7 +98,8 @@ def split(text: str) -> list[str]:
     return _BREAK.split(_COLOUR.sub("", text).rstrip("\r\n\0"))
 
 
-def _shown(raw: bytes) -> list[str]:
+def shown(raw: bytes) -> list[str]:
+    """A line as a terminal would leave it; of a wrapped message each of its lines."""
     unwrapped = wrapping.unwrap(raw)
     if unwrapped is not None:
         return split(unwrapped.text)[:FOLLOWING]

@@ -3,6 +3,7 @@
 import re
 
 from model_load_exporter.analysis import entry
+from model_load_exporter.analysis.following import shown
 from model_load_exporter.analysis.scan import Line
 from model_load_exporter.analysis.sign import CLIENT, END, Sign
 from model_load_exporter.classify.patterns import compiled
@@ -17,6 +18,9 @@ _GOES_ON = (
     r"\bignor(?:ed|ing)\b|\bwill ignore\b|\bdefaulting to\b|\bcontinuing without\b|\bproceeding without\b|"
     r"\busing \S+ instead\b|\b[Aa]ttempt \d+(?: of |/)\d+ failed"
 )
+_WARNING = r"(?:^|[\s\[(:|\"])(?:WARN|WARNING|warn|warning)(?=[\s\]):|\"]|$)|(?:^|\d: )W(?:\d{4})? \w"
+# What is done without: the traceback below says why it was not found.
+_WITHOUT = r"(?i)\b(?:will|would) not be (?:enabled|used|available|loaded|supported)\b|\bnon-fatal\b"
 _GAVE_UP = r"(?i)no (?:more )?retr|retries exceeded|giving up|not retrying|cannot be ignored"
 
 
@@ -48,6 +52,16 @@ def goes_on(line: Line) -> bool:
 def heads_traceback(line: Line) -> bool:
     """Whether a traceback begins here or just below."""
     return any("Traceback (most" in text for text in (line.text, *line.following[:2]))
+
+
+def is_warned(line: Line) -> bool:
+    """Whether the line, or one of those just above it, is a warning's: a traceback below one is no failure."""
+    near = (line.text, *(text for raw in line.above for text in shown(raw)[-1:]))
+    return any(
+        ("warn" in text.lower() and compiled(_WARNING).search(text) is not None)
+        or compiled(_WITHOUT).search(text) is not None
+        for text in near
+    )
 
 
 def outweighs(told: Sign | None, verdict: Verdict) -> bool:

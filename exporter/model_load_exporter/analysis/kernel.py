@@ -15,7 +15,8 @@ _TAG = 80
 _KERNEL_TAG = r"(?:^|\s)kernel(?:\[\d+\])?:\s|\bkernel-monitor\b|\bOOMKilling\b|\bGuest: "
 _WORDS = (
     r"oom-kill:|(?:\S+ )?invoked oom-killer|Memory cgroup out of memory|Out of memory: Kill|Kill(?:ed)? process \d+|"
-    r"Task in /\S* killed as a result|oom_reaper:|mem_cgroup_out_of_memory|oom_kill_process|out_of_memory\+|"
+    r"memory: usage \d+kB, limit |Task in /\S* killed as a result|oom_reaper:|mem_cgroup_out_of_memory|"
+    r"oom_kill_process|out_of_memory\+|"
     r"\S+\[\d+\]: segfault at |traps: |NVRM: |amdgpu|Linux version |Kernel panic"
 )
 _QUOTE = r"[\"'{}=]"

@@ -26,6 +26,8 @@ _CLIENTS = (
     _client("connection refused", _LOCAL),
     _client("failed to connect to", r"curl: \(7\)"),
     _client("connection timed out", r"upstream timed out"),
+    _client("upstream connect error"),
+    _client("no healthy upstream"),
     _client("bad gateway", r"\b502\b"),
     _client("service unavailable", r"\b503\b(?! Server Error)"),
     _client("gateway time", r"\b504\b"),

@@ -1,8 +1,8 @@
 """A table of rows, ready to be looked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from model_load_exporter.analysis.engines import Data, engine
+from model_load_exporter.analysis.engines import UNTOLD, Data, Hit, engine
 from model_load_exporter.analysis.literals import Row, literals
 from model_load_exporter.classify import patterns
 
@@ -22,13 +22,15 @@ class Matcher:
         self._rows = list(under.values())
         self._engine = engine(list(under), name)
 
-    def hits(self, data: Data, end: int) -> Sequence[int]:
-        """Ascending offsets in data[:end]: at least one in each text that a row may fit."""
+    def hits(self, data: Data, end: int) -> Sequence[Hit]:
+        """Where in data[:end] rows may fit, ascending."""
         return self._engine.hits(data, end)
 
-    def candidates(self, line: bytes) -> list[int]:
-        """The rows that may fit the line, ascending."""
-        found = set(self._engine.present(line))
+    def candidates(self, line: bytes, hits: Iterable[int] | None = None) -> Sequence[int]:
+        """The rows that may fit the line, ascending. hits: the literals that were found in it, if that is known."""
+        found = set(self._engine.present(line) if hits is None else hits)
+        if UNTOLD in found:
+            found = set(self._engine.present(line))
         if len(found) == 1:
             return self._rows[found.pop()]
         return sorted({row for literal in found for row in self._rows[literal]})

@@ -15,9 +15,14 @@ TEXT = 4096
 TEXTS = 64
 """Texts given of one line at most."""
 
+ABOVE = 2
+"""Lines given from above each: a logger's own line stands over the traceback that it prints."""
+_ABOVE = 600
+"""Bytes of each, from its start."""
 _OVERLAP = 1024
 """Characters that two pieces share: a wording may stand across the cut."""
 _BREAK = re.compile(rb"[\r\0]+")
+_NEWLINE = 10
 
 
 class Line(NamedTuple):
@@ -26,7 +31,8 @@ class Line(NamedTuple):
     source: as it was given. number: from 1, as `sed -n Np` counts. text: unwrapped, without colours, at most TEXT
     characters and "…" where it was cut. rows: indices of the rows that fit, ascending. following: the next FOLLOWING
     lines, bounded; decoded as far as they are asked for. time: what a wrapper (Docker, Kubernetes, the journal, a JSON
-    logger) gives beside the text, or "".
+    logger) gives beside the text, or "". above: the ABOVE lines before it at most, the nearest first, as they stand
+    in the source; `shown` reads them.
     """
 
     source: str
@@ -35,21 +41,27 @@ class Line(NamedTuple):
     rows: tuple[int, ...]
     following: Sequence[str] = ()
     time: str = ""
+    above: tuple[bytes, ...] = ()
 
 
 class _Fit(NamedTuple):
-    """A text that fits. inner: the lines that follow within the same message."""
+    """A text that fits. inner, above: the lines after and before it within the same message."""
 
     text: str
     rows: tuple[int, ...]
     time: str
     inner: Sequence[str]
+    above: tuple[bytes, ...] = ()
 
 
 class Page:
     """A block. number: its first line's. entry_time: of the journal's entry (`-o export`) it begins in; else None."""
 
-    def __init__(self, source: str, block: Block, number: int, entry_time: str | None) -> None:
+    def __init__(
+        self, source: str, block: Block, number: int, entry_time: str | None, above: tuple[bytes, ...] = ()
+    ) -> None:
+        """above: the last lines before the block, the nearest first."""
+        self._above = above
         self._source = source
         self._block = block
         self._number = number
@@ -60,24 +72,43 @@ class Page:
         """The texts that fit at least one row, in order, each with its `following`, which may have to grow."""
         data, end, opens, closes = self._block
         done = 0
-        for hit in matcher.hits(data, end):
-            if hit < done:
-                continue
-            start = data.rfind(b"\n", done, hit) + 1 or done
-            stop = data.find(b"\n", hit, end)
+        hits = matcher.hits(data, end)
+        index = 0
+        while index < len(hits):
+            first = index
+            at = hits[first][0]
+            start = data.rfind(b"\n", done, at) + 1 or done
+            stop = data.find(b"\n", at, end)
             if stop < 0:
                 stop = end
             done = stop + 1
-            for text, rows, time, inner in self._fits(
-                bytes(data[start:stop]), start, opens or start > 0, closes or stop < end, matcher
+            while index < len(hits) and hits[index][0] < stop:
+                index += 1
+            line = bytes(data[start:stop])
+            candidates = matcher.candidates(line, [literal for _, literal in hits[first:index]])
+            for text, rows, time, inner, above in self._fits(
+                line, start, opens or start > 0, closes or stop < end, candidates, matcher
             ):
                 following = Following(inner, exported=self._entry_time is not None, cut=stop == end)
                 following.grow(data, done, end)
-                yield Line(self._source, self._number_at(start), text, rows, following, time), following
+                above = (*above, *self._lines_above(start))[:ABOVE]
+                yield Line(self._source, self._number_at(start), text, rows, following, time, above), following
 
     def grow(self, following: Following) -> None:
         """Gives the first lines to one that was found before the block."""
         following.grow(self._block.data, 0, self._block.end)
+
+    def last_lines(self) -> tuple[bytes, ...]:
+        """The `above` for the block after this one."""
+        return self._lines_above(self._block.end)
+
+    def _lines_above(self, at: int) -> tuple[bytes, ...]:
+        data, found = self._block.data, list[bytes]()
+        while at > 0 and len(found) < ABOVE:
+            stop = at - 1 if data[at - 1] == _NEWLINE else at
+            at = data.rfind(b"\n", 0, stop) + 1
+            found.append(bytes(data[at : min(stop, at + _ABOVE)]))
+        return (*found, *self._above)[:ABOVE]
 
     def next_number(self) -> int:
         """The number of the first line after the block, once its texts were found."""
@@ -94,10 +125,12 @@ class Page:
         self._counted = at
         return self._number
 
-    def _fits(self, line: bytes, start: int, opens: bool, closes: bool, matcher: Matcher) -> Sequence[_Fit]:
+    def _fits(
+        self, line: bytes, start: int, opens: bool, closes: bool, candidates: Sequence[int], matcher: Matcher
+    ) -> Sequence[_Fit]:
         """What fits in the line that begins at `start`. opens, closes: False where it was cut."""
         if opens and closes and (unwrapped := wrapping.unwrap(line)) is not None:
-            fits = list(islice(_inner(unwrapped, matcher.candidates(line), matcher), TEXTS))
+            fits = list(islice(_inner(unwrapped, candidates, matcher), TEXTS))
             if fits:
                 return fits  # else something beside the message may fit: a field of Kubernetes' events, say
         time = ""
@@ -107,7 +140,7 @@ class Page:
         if b"\r" in line or b"\0" in line or len(line) > TEXT or not (opens and closes):
             return list(islice(_plain(line, time, opens, closes, matcher), TEXTS))
         text = line.decode(errors="replace")
-        rows = matcher.fit(text, matcher.candidates(line))
+        rows = matcher.fit(text, candidates)
         return (_Fit(text, rows, time, ()),) if rows else ()
 
 
@@ -126,7 +159,8 @@ def _inner(unwrapped: wrapping.Unwrapped, candidates: Sequence[int], matcher: Ma
     for index, text in enumerate(texts):
         for piece in _pieces(text, opens=True, closes=True):
             if rows := matcher.fit(piece, candidates):
-                yield _Fit(piece, rows, unwrapped.time, texts[index + 1 : index + 1 + FOLLOWING])
+                above = tuple(one[:_ABOVE].encode() for one in reversed(texts[max(index - ABOVE, 0) : index]))
+                yield _Fit(piece, rows, unwrapped.time, texts[index + 1 : index + 1 + FOLLOWING], above)
 
 
 def _pieces(text: str, opens: bool, closes: bool) -> Iterator[str]:

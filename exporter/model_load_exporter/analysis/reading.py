@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from model_load_exporter.analysis import kernel, timestamps
 from model_load_exporter.analysis.direction import oldest_first
 from model_load_exporter.analysis.events import CLIENT_SIDE, CLUSTER, KERNEL, SERVICE, TEXT, Event
-from model_load_exporter.analysis.judging import Judge, goes_on, heads_traceback, outweighs
+from model_load_exporter.analysis.judging import Judge, goes_on, heads_traceback, is_warned, outweighs
 from model_load_exporter.analysis.keep import Keep
 from model_load_exporter.analysis.scan import Line
 from model_load_exporter.analysis.sign import (
@@ -120,7 +120,8 @@ class Reading:
         place.stage = mark or place.stage
         told = min(
             (sign for sign in signs if sign.role in _ROLES),
-            key=lambda sign: (_ROLES.index(sign.role), -sign.rank),
+            # A probe that failed is told in a client's words, and is none.
+            key=lambda sign: (not (sign.role == NOTICE and sign.owns), _ROLES.index(sign.role), -sign.rank),
             default=None,
         )
         verdict = self._verdict(line, signs, told)
@@ -143,6 +144,7 @@ class Reading:
             place.excused = True
         if TRACEBACK in roles:
             place.traceback, place.frame = line.number, None
+            place.excused = place.excused or is_warned(line)
             if not place.excused and compiled(_QUIET).search(line.text) is None:
                 place.unfinished = self._made(line, place, CAUSE, SERVICE, "unknown", FAILED, place.stage)
                 place.unfinished.stamp, place.unfinished.says = place.stamp, "a traceback whose end is not in the log"

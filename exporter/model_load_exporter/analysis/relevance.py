@@ -36,7 +36,7 @@ _TELLING = frozenset((BEGIN, CAUSE, CLIENT, END, LOADED, SERVING, STAGE))
 def _theirs(event: Event, others: Sequence[Event], pids: Collection[int]) -> bool:
     victim = kernel.victim(event.text)
     if victim is not None and victim.pid in pids:
-        event.rank = max(event.rank, WITNESSED) if event.rank >= PLAIN else event.rank
+        event.rank = _witnessed(event.rank)
         event.notes.append(f"process {victim.pid} is named in the service's log too")
         return True
     ends = [other for other in others if other.role == CLIENT or other.reason in _GONE]
@@ -53,8 +53,8 @@ def _theirs(event: Event, others: Sequence[Event], pids: Collection[int]) -> boo
     if not min(times) - _BEFORE <= event.seconds <= max(times) + _AFTER:
         return False
     if any(other.seconds is not None and abs(other.seconds - event.seconds) <= _TOGETHER for other in ends):
-        if likely and event.rank >= PLAIN:
-            event.rank = max(event.rank, WITNESSED)
+        if likely:
+            event.rank = _witnessed(event.rank)
         return likely or not explained
     went_on = any(
         other.seconds is not None
@@ -63,6 +63,11 @@ def _theirs(event: Event, others: Sequence[Event], pids: Collection[int]) -> boo
         for other in others
     )
     return likely and not went_on
+
+
+def _witnessed(rank: float) -> float:
+    """Of one report the exact line stays above the plain ones: whose limit was hit stands in its last lines."""
+    return max(rank, WITNESSED + (rank - EXACT) / 4) if rank >= PLAIN else rank
 
 
 def _up(others: Sequence[Event]) -> bool:

@@ -79,14 +79,15 @@ def _parts(source: Source, matcher: Matcher) -> Iterator[Iterator[Line]]:
     waiting: _Waiting = deque()
     number = 1
     entry_time: str | None = None
+    above: tuple[bytes, ...] = ()
     failure: SourceError | None = None
     try:
         for block in blocks(source):
             if number == 1 and block.opens and block.data.startswith(_EXPORT):
                 entry_time = ""
-            page = Page(source.name, block, number, entry_time)
+            page = Page(source.name, block, number, entry_time, above)
             yield _complete(page, matcher, waiting)
-            number, entry_time = page.next_number(), page.last_entry_time()
+            number, entry_time, above = page.next_number(), page.last_entry_time(), page.last_lines()
     except SourceError as error:
         failure = error
     yield (line for line, _ in waiting)

@@ -36,7 +36,6 @@ _TRACEBACKS = (
     ),
     Sign(TRACEBACK, "traceback (most recent call last"),
     Sign(EXCUSE, "exception ignored in"),
-    Sign(EXCUSE, "warn", r"(?:^|[\s\[(:|\"])(?:WARN|WARNING|warn|warning)(?=[\s\]):|\"]|$)|(?:^|\d: )W(?:\d{4})? \w"),
 )  # fmt: skip
 
 SIGNS: tuple[Sign, ...] = (*ENDS, *LIFE_SIGNS, *_TRACEBACKS, *STAGE_SIGNS)

@@ -27,7 +27,7 @@ _MARKS = (
     ("weights", "starting to load model", ""),
     ("weights", "model weights", r"Loading (?:pretrained )?model weights|Using model weights format"),
     ("weights", "model loading took", ""),
-    ("weights", "loading model", r"(?i)\bloading model (?:from|part|'|\"|/|\.\.\.)|srv +load_model: loading model"),
+    ("weights", "loading model", r"(?i)\bloading model\b(?! (?:list|info|card|config|metadata))"),
     ("weights", "llama_model_load", ""),
     ("weights", "load_tensors:", r"\b(?:llm_)?load_tensors:"),
     ("weights", "loading model from", ""),

@@ -74,10 +74,10 @@ _EPOCH = re.compile(
     r"|[\"']?\b(?:ts|time|timestamp|@timestamp)[\"']?\s?[=:]\s?[\"']?(1[0-9]{9}(?:[0-9]{3}|[0-9]{6}|[0-9]{9})?(?:\.\d{1,9})?)\b"
 )
 _AGE = re.compile(
-    r"^\s*(?:(?:Normal|Warning)\s+[A-Z]\w+\s+)?(?P<age>(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?)"
+    r"^\s*(?:(?:Normal|Warning)\s+[A-Z]\w+\s+)?(?P<age>(?:\d{1,6}d)?(?:\d{1,6}h)?(?:\d{1,6}m)?(?:\d{1,6}s)?)"
     r"(?:\s+\(x\d+ over [\w]+\))?\s+(?:(?:Normal|Warning)\s|[\w.-]+[\s,])"
 )
-_UNITS = re.compile(r"(\d+)([dhms])")
+_UNITS = re.compile(r"(\d{1,6})([dhms])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 

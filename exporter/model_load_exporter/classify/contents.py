@@ -11,8 +11,9 @@ from model_load_exporter.classify.patterns import compiled
 
 HEAD = 4096
 _JSON_LIMIT = 256 * 1024
-_TAIL = 65_557
-"""The longest zip comment and the record that precedes it."""
+_END_RECORD = 22
+_TAIL = _END_RECORD + 65_535
+"""The record that ends a zip, and the longest comment behind it."""
 _HEADER_LIMIT = 100_000_000
 """safetensors refuses longer headers."""
 
@@ -108,6 +109,11 @@ def _safetensors(descriptor: int, size: int, head: bytes) -> Problem | None:
 
 def _zip(descriptor: int, size: int) -> Problem | None:
     for length in (HEAD, _TAIL):  # archives of weights have no comment: the first look nearly always finds it
-        if b"PK\x05\x06" in os.pread(descriptor, length, max(size - length, 0)):
-            return None
+        tail = os.pread(descriptor, length, max(size - length, 0))
+        at = tail.rfind(b"PK\x05\x06")
+        if at >= 0:
+            missing = at + _END_RECORD + int.from_bytes(tail[at + 20 : at + 22], "little") - len(tail)
+            if missing <= 0:
+                return None
+            return "file_corrupted", f"the archive is truncated: {size} of {size + missing} bytes"
     return "file_corrupted", f"the archive is truncated: its directory is missing at the end of {size} bytes"

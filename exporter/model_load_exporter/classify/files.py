@@ -16,12 +16,14 @@ from model_load_exporter.classify.patterns import compiled
 
 _ENTRIES = 4096
 _FILES = 64
-_SHARD = r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>\.\w+)$"
+_SHARD = r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>(?:\.\w+)?)$"
 _CONFIGS = ("config.json", "model_index.json", "adapter_config.json", "params.json", "modules.json")
 _NEEDS_CONFIG = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json",
                  "pytorch_model.bin.index.json")  # fmt: skip
 _ALSO_READ = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "tokenizer.model", "spiece.model",
-              "sentencepiece.bpe.model", "vocab.json")  # fmt: skip
+              "sentencepiece.bpe.model", "vocab.json", "saved_model.pb")  # fmt: skip
+_BESIDE_ONNX = ("_data", ".data")
+"""How exporters name the file of an ONNX graph's weights: model.onnx_data, model.onnx.data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,17 @@ def _file(path: str) -> FileFinding | None:
         return FileFinding("file_corrupted", path, "the disk reports an input/output error")
     finally:
         os.close(descriptor)
-    return FileFinding(found[0], path, found[1]) if found else None
+    if found is None:
+        return _beside(path)
+    return FileFinding(found[0], path, found[1])
+
+
+def _beside(path: str) -> FileFinding | None:
+    """What is wrong with the file that holds the weights of the graph at `path`, where there is one."""
+    if not path.endswith(".onnx"):
+        return None
+    present = (path + ending for ending in _BESIDE_ONNX if os.path.lexists(path + ending))
+    return next(filter(None, map(_look, present)), None)
 
 
 def _folder(path: str) -> FileFinding | None:

@@ -48,6 +48,7 @@ TYPES: dict[str, tuple[str, int] | None] = {
     "torch.cuda.OutOfMemoryError": ("gpu_out_of_memory", EXACT),
     "torch._C.OutOfMemoryError": ("gpu_out_of_memory", EXACT),
     "torch.AcceleratorError": ("gpu_fault", PLAIN),
+    "rasa.exceptions.ModelNotFound": ("file_missing", PLAIN),
     "google.protobuf.message.DecodeError": ("file_corrupted", PLAIN),
     "onnxruntime.capi.onnxruntime_pybind11_state.NoSuchFile": ("file_missing", PLAIN),
     "onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf": ("file_corrupted", PLAIN),

@@ -31,7 +31,7 @@ _ADVICE = (
 )
 _WENT_ON = (
     r"(?i)\b(?:will ignore (?:the |this )?error|error caught was: |falling back to|non-?fatal"
-    r"|continuing (?:anyway|without)|http request: [a-z]+ https?)\b"
+    r"|continuing (?:anyway|without)|TryGetProviderInfo_\w+|LoadLib\(\S+\) failed|http request: [a-z]+ https?)\b"
 )
 _QUOTED_SOURCE = (
     r"^\s*(?:-+> ?)?\d{1,5}(?: {4,}| *│|\t)|^\s*│\s*❱?\s*(?:\d+ )?│|^\s*│\s*❱?\s*\d+ "
@@ -58,7 +58,7 @@ def harmless(line: str, exception: bool = False) -> bool:
 
 def _begins_with_exception(line: str, start: int) -> bool:
     message = compiled(r"[\w.]*(?:Error|Exception)(?:: |:?\s*$)").search(line, start)
-    if message is None or "WARN" in line[:start].upper():
+    if message is None or any(word in line[:start].upper() for word in ("WARN", "DEBUG", "TRACE")):
         return False
     between = line[start : message.start()].strip()
     return not compiled(r"[a-z]{2,} [a-z]{2,}").search(between)

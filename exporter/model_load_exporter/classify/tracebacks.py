@@ -17,10 +17,19 @@ _MESSAGE_LINES = 12
 # exceptions' names do; warnings are none, and neither is a frame's source line (`raise EOFError`).
 _FINAL = (
     r"(?:^|(?<!raise)(?<!except)\s|[\])>|:\uff1a`\"])"
-    r"(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout|Expired|Enabled|"
-    r"NoSuchFile|InvalidProtobuf|InvalidGraph|Fail|BadZipFile|BadGzipFile|VersionConflict|DistributionNotFound))(?::\s+(?P<text>\S.*)|:?\s*$)"
+    r"(?P<type>(?:[A-Za-z_]\w*\.)*_?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout|Expired|Enabled|"
+    r"NoSuchFile|InvalidProtobuf|InvalidGraph|Fail|BadZipFile|BadGzipFile|VersionConflict|DistributionNotFound)"
+    r"|Exception(?!:?\s*$)|(?:[a-z_]\w*\.)+(?:exceptions|errors|errorfactory|core_\w*avx|\w*pybind11_state)"
+    r"\.[A-Z]\w*(?=: )|StopIteration"
+    r"|(?:[a-z_]\w*\.)*BrokenProcessPool)(?::\s+(?P<text>\S.*)|:?\s*$)"
 )
 _WORDS = (
+    "exceptions.",
+    "errors.",
+    "core_",
+    "pybind11_state.",
+    "StopIteration",
+    "BrokenProcessPool",
     "Error",
     "Exception",
     "Exit",
@@ -35,6 +44,7 @@ _WORDS = (
     "Conflict",
     "NotFound",
 )
+_NODE = "Error occurred when executing "
 _HANDLED = "During handling of"
 _ENDS = ("Traceback (most", "During handling of", "The above exception", "  File ", "    at ")
 
@@ -53,6 +63,8 @@ def parse_line(line: str, following: Sequence[str] = ()) -> Link | None:
     """The exception that one line prints, its message continued in the lines `following`; None where there is none."""
     if not any(word in line for word in _WORDS):
         return None
+    if _NODE in line and (told := _of_a_node(line, following)) is not None:
+        return told
     match = compiled(_FINAL).search(line)
     if match is None or line.startswith("  File "):
         return None
@@ -60,6 +72,15 @@ def parse_line(line: str, following: Sequence[str] = ()) -> Link | None:
     below = _continuation(following[:_MESSAGE_LINES])
     handled = len(below) < 2 and any(_HANDLED in entry for entry in following[:2])
     return _link(name, message, bounded("\n".join([message, *below]).strip()), "handled" if handled else "")
+
+
+def _of_a_node(line: str, following: Sequence[str]) -> Link | None:
+    """ComfyUI prints an exception without its type, above its traceback; a KeyError's message is a quoted name."""
+    if not line.rstrip().endswith(":"):
+        return None
+    message = next((entry.strip() for entry in following[:_MESSAGE_LINES] if entry.strip()), "")
+    name = "KeyError" if compiled(r"'[^']*'").fullmatch(message) else "Exception"
+    return _link(name, message, f"{name}: {bounded(message)}", "") if message else None
 
 
 def _continuation(lines: Sequence[str]) -> Sequence[str]:

@@ -5,6 +5,11 @@ from typing import Protocol
 
 Data = bytes | bytearray
 
+Hit = tuple[int, int]
+"""(an offset inside the occurrence, the index of the literal or UNTOLD)."""
+UNTOLD = -1
+"""Some literal: present() tells which."""
+
 
 class EngineError(Exception):
     """An engine that is unknown, or whose package is missing: one line that says what to do."""
@@ -18,8 +23,8 @@ class Engine(Protocol):
 
     def __init__(self, literals: Sequence[bytes]) -> None: ...
 
-    def hits(self, data: Data, end: int) -> Sequence[int]:
-        """Ascending offsets in data[:end]: for each line that holds a literal, at least one inside an occurrence."""
+    def hits(self, data: Data, end: int) -> Sequence[Hit]:
+        """Where literals stand in data[:end], ascending: for each line that holds some, all of them, or UNTOLD."""
 
     def present(self, line: bytes) -> Iterable[int]:
         """The indices of the literals in the line, in any order, perhaps repeated."""

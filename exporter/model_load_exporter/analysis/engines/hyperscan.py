@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import hyperscan
 
-from model_load_exporter.analysis.engines import Data, EngineError
+from model_load_exporter.analysis.engines import Data, EngineError, Hit
 
 
 class HyperscanEngine:
@@ -22,14 +22,14 @@ class HyperscanEngine:
         except hyperscan.error as error:
             raise EngineError(f"hyperscan does not run here ({error}): use the engine re2 or std") from None
 
-    def hits(self, data: Data, end: int) -> Sequence[int]:
+    def hits(self, data: Data, end: int) -> Sequence[Hit]:
         """See Engine."""
-        found: list[int] = []
+        found: list[Hit] = []
         block = memoryview(data)[:end]
         # A callback costs less than a second search of the block, and a block without a hit has none.
         self._database.scan(
             block,  # type: ignore[type-var]  # its types know bytes only; it takes any buffer, and this one is no copy
-            lambda _index, _start, end, _flags, _context: found.append(end - 1),
+            lambda index, _start, end, _flags, _context: found.append((end - 1, index)),
         )
         return found
 

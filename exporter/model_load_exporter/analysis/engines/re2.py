@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import re2  # type: ignore[import-untyped]  # it ships no types
 
-from model_load_exporter.analysis.engines import Data
+from model_load_exporter.analysis.engines import UNTOLD, Data, Hit
 
 _MEMORY = 64 << 20
 """For each automaton. With the default of 8 MiB its cache is thrown away over and over."""
@@ -25,9 +25,9 @@ class Re2Engine:
             self._each.Add(re2.escape(literal))
         self._each.Compile()
 
-    def hits(self, data: Data, end: int) -> Sequence[int]:
+    def hits(self, data: Data, end: int) -> Sequence[Hit]:
         """See Engine."""
-        return [match.start() for match in self._any.finditer(data, 0, end)]
+        return [(match.start(), UNTOLD) for match in self._any.finditer(data, 0, end)]
 
     def present(self, line: bytes) -> Iterable[int]:
         """See Engine."""

@@ -8,7 +8,7 @@ searched for in the block itself.
 import re
 from collections.abc import Iterable, Sequence
 
-from model_load_exporter.analysis.engines import Data
+from model_load_exporter.analysis.engines import Data, Hit
 
 _LETTERS = bytes(byte if byte >= 0x80 or chr(byte).islower() else 0x20 for byte in bytes(range(0x100)).lower())
 """Letters in lower case, bytes outside ASCII as they are, all else a space."""
@@ -36,21 +36,22 @@ class StdEngine:
         self._wanted = sorted(frozenset().union(*self._words))
         self._forget()
 
-    def hits(self, data: Data, end: int) -> Sequence[int]:
+    def hits(self, data: Data, end: int) -> Sequence[Hit]:
         """See Engine."""
         text = bytes(memoryview(data)[:end])
         candidates = self._candidates(text)
         if not candidates:
             return ()
         lower = text.lower()
-        found: list[int] = []
+        found: list[Hit] = []
         for prefix, group in self._by_prefix(candidates).items():
             if len(group) > 1 and prefix not in lower:
                 continue
-            for literal in group:
+            for index in group:
+                literal = self._literals[index]
                 at = lower.find(literal)
                 while at >= 0:
-                    found.append(at)
+                    found.append((at, index))
                     at = lower.find(literal, at + len(literal))
         found.sort()
         return found
@@ -60,12 +61,12 @@ class StdEngine:
         lower = line.lower()
         return [index for index in self._candidates(line) if self._literals[index] in lower]
 
-    def _by_prefix(self, candidates: Sequence[int]) -> dict[bytes, list[bytes]]:
+    def _by_prefix(self, candidates: Sequence[int]) -> dict[bytes, list[int]]:
         """Literals that begin alike ("status 401", "status 403"): one search tells that none of them is there."""
-        groups: dict[bytes, list[bytes]] = {}
+        groups: dict[bytes, list[int]] = {}
         for index in candidates:
             literal = self._literals[index]
-            groups.setdefault(literal[: _PREFIX if self._words[index] else _WORDLESS_PREFIX], []).append(literal)
+            groups.setdefault(literal[: _PREFIX if self._words[index] else _WORDLESS_PREFIX], []).append(index)
         return groups
 
     def _candidates(self, text: bytes) -> list[int]:

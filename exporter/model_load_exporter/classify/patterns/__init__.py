@@ -2,16 +2,29 @@
 
     row.py       what a row is; EXACT, PLAIN, VAGUE, LAST, FAILED: how far a wording is believed
     files.py  fit.py  memory.py  gpu.py  hub.py  process.py    the rows, one file a branch of the tree of reasons
+    signals.py   ends by a signal        platforms.py   what clouds, clusters and notebooks say of an end
+    python.py    Python's own exceptions that tell no more than a name
     general.py   what errors of unknown libraries have in common: believed when no row above speaks
 
 A pattern is tried on a line as Python prints an exception (`torch.OutOfMemoryError: CUDA out of memory. ...`) and on
 a line of a log, so it may name the exception's type. `needle` is found first, in lower case; `regex` then confirms it
 where the needle alone would also fit other texts. A new wording is a new row in its branch's file and its line in
-tests/unit/test_classify_patterns.py, quoted as the library says it; a wording that is also printed by loads that go on
+tests/unit/classify_wordings/, quoted as the library says it; a wording that is also printed by loads that go on
 needs its frightening line in tests/unit/test_classify_calm.py.
 """
 
-from model_load_exporter.classify.patterns import files, fit, general, gpu, hub, memory, process
+from model_load_exporter.classify.patterns import (
+    files,
+    fit,
+    general,
+    gpu,
+    hub,
+    memory,
+    platforms,
+    process,
+    python,
+    signals,
+)
 from model_load_exporter.classify.patterns.row import EXACT, FAILED, LAST, PLAIN, VAGUE, Pattern, compiled, fits
 
 __all__ = ["EXACT", "FAILED", "LAST", "PATTERNS", "PLAIN", "VAGUE", "Pattern", "compiled", "fits", "search"]
@@ -23,6 +36,9 @@ PATTERNS: tuple[Pattern, ...] = (
     *gpu.ROWS,
     *hub.ROWS,
     *process.ROWS,
+    *signals.ROWS,
+    *platforms.ROWS,
+    *python.ROWS,
     *general.ROWS,
 )
 """In the order of the tree of reasons; among equal ranks the first row that fits a text decides."""

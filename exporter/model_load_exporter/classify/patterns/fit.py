@@ -2,14 +2,21 @@
 
 from model_load_exporter.classify.patterns.row import PLAIN, VAGUE, Pattern
 
+_MOVED = (
+    r"No module named '?(?:sklearn\.(?:\w+\.\w+|externals)|torch\._six|tensorflow\.contrib|tensorflow_core|"
+    r"torchvision\.transforms\.functional_tensor|pandas\.core\.indexes\.|keras\.(?:engine|src)\b|"
+    r"transformers\.\w*(?:modeling|tokenization|configuration|models)|numpy\._?core\b)"
+)
+"""Modules of installed packages that other versions of them have moved, or have not yet got."""
+
 ROWS: tuple[Pattern, ...] = (
     Pattern("trust_remote_code_required", "trust_remote_code=true",
             r"(?i)requires you to execute|contains custom code|please pass the argument|set the option|allow "
             r"custom code", "transformers, vllm"),
     Pattern("trust_remote_code_required", "contains custom code which must be executed", "", "transformers", "4.30-"),
     Pattern("trust_remote_code_required", "trust-remote-code",
-            r"(?i)(?:error|must|require|please|need|to allow).{0,200}--trust-remote-code|"
-            r"--trust-remote-code.{0,80}(?:required|to allow)", "vllm, sglang, TGI", rank=PLAIN),
+            r"(?i)^(?!.*custom tokenizer not yet).*(?:(?:error|must|require|please|need|to allow).{0,200}"
+            r"--trust-remote-code|--trust-remote-code.{0,80}(?:required|to allow))", "vllm, sglang, TGI", rank=PLAIN),
     # versions
     Pattern("version_incompatible", "importerror: ",
             r"ImportError: .{0,300}(?:incompatible version|[Ff]ound version|[Vv]ersion \S+ (?:was|is) (?:found|"
@@ -61,6 +68,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("version_incompatible", "gguf",
             r"(?i)GGUFv\d is no longer supported|unsupported GGUF version|bad GGUF version|GGUF file is version "
             r"\d+ but|GGUF file version \d+ is extremely large", "llama.cpp"),
+    Pattern("version_incompatible", "sorry, file appears to be version", "", "gguf-py"),
     Pattern("version_incompatible", "unknown gguf model_type", "", "sglang, vllm"),
     Pattern("version_incompatible", "requires a newer version of ollama", "", "ollama"),
     Pattern("version_incompatible", "unknown layer", r"Unknown layer: '?\w+", "keras, tfjs"),
@@ -68,6 +76,7 @@ ROWS: tuple[Pattern, ...] = (
             r"Unknown (?:initializer|activation function|loss function|metric function|optimizer|regularizer|"
             r"metric|loss|dtype policy|object): ?'?\w+", "keras", rank=PLAIN),
     Pattern("version_incompatible", "could not be deserialized properly", "", "keras", "3-"),
+    Pattern("version_incompatible", "it is not a kerassaveable subclass", "", "keras", "3.5-"),
     Pattern("version_incompatible", "could not locate class", r"TypeError|ValueError", "keras", "3-"),
     Pattern("version_incompatible", "unrecognized keyword arguments", r"(?i)batch_shape|passed to", "keras"),
     Pattern("version_incompatible", "file format not supported:", r"Keras 3|filepath=", "keras", "3-"),
@@ -112,7 +121,9 @@ ROWS: tuple[Pattern, ...] = (
             r"Embeddings?|Estimator|Classifier|Regressor|Pipeline)' object has no attribute", "Python", rank=VAGUE),
     # packages
     Pattern("dependency_missing", "no module named",
-            r"(?:Error|Exception)\b.*No module named|^No module named|: No module named '?[\w.]+'?$", "Python"),
+            r"^(?!Failed to load _ML\w+Proxy:|.*" + _MOVED + r")(?:.*(?:Error|Exception)\b.*No module named|"
+            r"No module named|.*: No module named '?[\w.]+'?$)", "Python",
+            note="coremltools converts without Core ML"),
     Pattern("dependency_missing", "error while loading shared libraries", "", "dynamic linker"),
     Pattern("dependency_missing", "cannot open shared object file", r"shared object file(?!\): ignored)",
             "dynamic linker", note="of a missing LD_PRELOAD it only warns"),
@@ -125,7 +136,6 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("dependency_missing", "[winerror 126]", "", "Windows"),
     Pattern("dependency_missing", "[winerror 127]", "", "Windows"),
     Pattern("dependency_missing", "[winerror 1114]", "", "Windows"),
-    Pattern("dependency_missing", "0xc0000135", "", "Windows", log=True),
     Pattern("dependency_missing", "requires the following packages that were not found", "", "transformers"),
     Pattern("dependency_missing", "library but it was not found in your environment", "", "transformers"),
     Pattern("dependency_missing", "you need to have sentencepiece installed", "", "transformers", "4-"),
@@ -196,7 +206,14 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("architecture_mismatch", "expected ", r"Layer '?\w+'? expected \d+ variables", "keras", "3-"),
     Pattern("architecture_mismatch", "not found in checkpoint", r"Key \S+ not found in checkpoint", "tensorflow"),
     Pattern("architecture_mismatch", "assign requires shapes of both tensors to match", "", "tensorflow"),
+    Pattern("architecture_mismatch", "[shapeinferenceerror] ",
+            r"\[ShapeInferenceError\] .{0,80}(?:[Ii]ncompatible dimensions|[Mm]ismatch)", "onnxruntime",
+            note="the graph's own attributes are its configuration: the row below"),
+    Pattern("architecture_mismatch", "got invalid dimensions for input", "", "onnxruntime"),
+    Pattern("architecture_mismatch", "invalid rank for input", "", "onnxruntime"),
+    Pattern("architecture_mismatch", "unexpected input data type", "", "onnxruntime"),
     # configuration
+    Pattern("config_invalid", "incompatible argument to `tags`", "", "tensorflow", "2-"),
     Pattern("config_invalid", "is greater than the derived max_model_len", "", "vllm"),
     Pattern("config_invalid", "is not a valid json file", r"config", "transformers", rank=PLAIN),
     Pattern("config_invalid", "did not match any variant of untagged enum", "", "tokenizers", rank=PLAIN,
@@ -301,5 +318,33 @@ ROWS: tuple[Pattern, ...] = (
             r"^\s*assert param\w*\.(?:data\.)?(?:shape|size\(\)) == loaded_weight\.", "vllm, sglang", loud=True,
             note="the source line of an AssertionError that says nothing else"),
     Pattern("version_incompatible", "unknown model file format version", "", "onnxruntime"),
+    Pattern("version_incompatible", "serialisation_header_", r"Check failed", "xgboost", "1-",
+            note="a model that another version saved"),
+    Pattern("version_incompatible", "check failed: str[0] == '{'", "", "xgboost", "1.6-", note="the binary format"),
+    Pattern("version_incompatible", "base_score must be in (0,1)", r"Check failed", "xgboost", "1-"),
+    Pattern("version_incompatible", "model did not specify a valid model-parameter type", "", "Core ML"),
+    Pattern("architecture_mismatch", "parameters not in model", r"Received (?:\d+ )?parameters not in model", "mlx"),
+    Pattern("architecture_mismatch", "missing ", r"ValueError: Missing (?:\d+ )?parameters: ?", "mlx"),
+    Pattern("architecture_mismatch", "does not have a parameter or a buffer named", "", "accelerate"),
+    Pattern("config_invalid", "can't determine model type from model name", "", "text-generation-webui"),
+    Pattern("version_incompatible", "custom tokenizer not yet available", r"Error", "vllm, sglang", rank=VAGUE,
+            note="advice on any failure of the tokenizer"),
+    Pattern("config_invalid", "only supports ", r"\b(?:ERROR|Error|error)\b.{0,300}\bonly supports ", "", rank=VAGUE),
+    Pattern("version_incompatible", "from a shortcut, which is obsolete as of spacy", "", "spacy", "3-"),
+    Pattern("dependency_missing", "iplugincreator not found in plugin registry", "", "tensorrt", "5-"),
+    Pattern("dependency_missing", "getplugincreator could not find plugin", "", "tensorrt", "5-"),
+    Pattern("version_incompatible", "no module named", _MOVED, "pickle, transformers"),
+    Pattern("config_invalid", "expected ",
+            r"ValueError: Expected (?:a|an|one|the|either) .{0,300}(?:[Rr]eceived|[Gg]ot)\b", "", rank=VAGUE),
+    Pattern("version_incompatible", "could not deserialize class", "", "keras", "3-"),
+    Pattern("architecture_mismatch", " does not exist", r"RuntimeError: weights? [\w.]+ (?:does|do) not exist",
+            "text-generation-inference"),
+    Pattern("config_invalid", "error: invalid value", r"error: invalid value .{1,200} for '", "clap", loud=True),
+    Pattern("architecture_mismatch", "model type",
+            r"(?i)(?:error|exception).{0,120}(?:failed to|could not|unable to|cannot|can't) (?:recogni[sz]e|detect|"
+            r"determine|identify|guess|infer) .{0,30}model type", "Forge, ComfyUI", rank=PLAIN,
+            note="a checkpoint whose tensors fit no model that the program knows"),
+    Pattern("config_invalid", "runtime env plugin ", r"Error", "ray", "2-"),
+    Pattern("version_incompatible", "old to be loaded by this rasa", "", "rasa", "-2"),
 )  # fmt: skip
 """Rows of the branch `fit`."""

@@ -50,6 +50,14 @@ ROWS: tuple[Pattern, ...] = (
             _E + r"(?i:.{0,200}\bGPUs?\b.{0,40}(?:not available|unavailable|not found|not detected|is required|not "
             r"supported)|.{0,100}(?:no|without(?: an?)?|requires? an?) (?:compatible |usable |available |nvidia |"
             r"cuda )?GPUs?\b)", rank=VAGUE),
+    Pattern("gpu_out_of_memory", "allocat",
+            r"(?i)\b(?:fail\w*|unable|cannot|could not|can't)\b.{0,20}\ballocat\w*\b(?!.*\b(?:pinned|host memory))"
+            r".{0,120}\b(?:GPU|CUDA\d*|VRAM|device memory|HBM|video memory)\b", rank=VAGUE),
+    Pattern("host_memory_error", "allocat",
+            r"(?i)^(?!.*(?:pinned|mlock|GPU|CUDA|VRAM|Metal|Vulkan|HIP|ROCm|SYCL|device))"
+            r".*\b(?:fail\w*|unable|cannot|could not|can't) (?:to )?allocate\b.{0,60}(?:\bbytes|"
+            r"\bmemory|\d ?[KMGT]i?B)\b",
+            rank=VAGUE),
     Pattern("unsafe_pickle", "unsafe",
             _E + r"(?i:.{0,200}(?:unsafe|malicious).{0,80}(?:pickle|file|model|load|checkpoint))", rank=VAGUE),
     Pattern("file_corrupted", "corrupt",
@@ -87,6 +95,9 @@ ROWS: tuple[Pattern, ...] = (
             _E + r"(?i:.{0,200}(?:cannot|can't|can not|could not|couldn't|unable to|failed to|did not|not) find "
             r".{0,120}(?:file|folder|directory|model|weights?|checkpoint|config|vocab|[/\\]|\.\w{2,12}\b))",
             rank=VAGUE),
+    Pattern("file_missing", "find",
+            r"(?i)\b(?:cannot|can't|could not|couldn't|unable to|failed to|did not) find .{0,120}\b(?:file|folder|"
+            r"directory|model|weights?|checkpoint)\b.{0,80}\b(?:exiting|aborting|giving up|quitting)\b", rank=VAGUE),
     Pattern("file_missing", "unable to read", _E + r"(?i:.{0,100}unable to read .{0,40}(?:model|file|[/\\]))",
             rank=VAGUE),
     Pattern("file_missing", "open",
