@@ -6,19 +6,21 @@ import socket
 import struct
 from pathlib import Path
 
-from registry import FAULTS, Fault, Load, as_nobody, fault, fill, tmpfs
+from registry import FAULTS, Fault, Load, Prepare, as_nobody, fault, fill, tmpfs
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Answers by the organisation's name: org401/model gets a 401, reset/model a reset connection."""
+    """By the organisation's name: org401/model gets a 401, reset/model a reset connection, break/model one midway."""
 
     def do_GET(self) -> None:
-        organisation = next((part for part in self.path.split("/") if part.startswith(("org", "reset", "cut"))), "")
+        organisation = next(
+            (part for part in self.path.split("/") if part.startswith(("org", "reset", "cut", "break"))), ""
+        )
         if organisation == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             return
-        if organisation == "cut":
+        if organisation in ("cut", "break"):
             self.send_response(200)
             for name, value in (
                 ("Content-Length", "100000"), ("ETag", '"' + "ab" * 20 + '"'), ("X-Repo-Commit", "c" * 40),
@@ -27,6 +29,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(bytes(1000))
+                if organisation == "break":
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
             self.close_connection = True
             return
         status, _, code = organisation.removeprefix("org").partition("-")
@@ -45,7 +50,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-def hub(organisation: str, file: str = "config.json") -> Fault:
+def hub(organisation: str, file: str = "config.json") -> Prepare:
     def prepare(folder: Path) -> tuple[Load, str | None]:
         from huggingface_hub import hf_hub_download
 
@@ -54,7 +59,7 @@ def hub(organisation: str, file: str = "config.json") -> Fault:
     return prepare
 
 
-def hub_through_transformers(organisation: str) -> Fault:
+def hub_through_transformers(organisation: str) -> Prepare:
     def prepare(folder: Path) -> tuple[Load, str | None]:
         from transformers import AutoModel
 
@@ -76,18 +81,19 @@ HUB_ANSWERS = {
     "internal_error": ("org500", "network_error"),
     "reset": ("reset", "network_error"),
     "cut_off": ("cut", "network_error"),
+    "reset_midway": ("break", "network_error"),
 }
 for _name, (_organisation, _expected) in HUB_ANSWERS.items():
-    FAULTS[f"hub_{_name}"] = (_expected, hub(_organisation))
+    FAULTS[f"hub_{_name}"] = Fault(_expected, hub(_organisation))
 for _name in ("unauthorized", "gated", "repo_missing", "rate_limited", "reset"):
     _organisation, _expected = HUB_ANSWERS[_name]
-    FAULTS[f"transformers_hub_{_name}"] = (_expected, hub_through_transformers(_organisation))
+    FAULTS[f"transformers_hub_{_name}"] = Fault(_expected, hub_through_transformers(_organisation))
 
 
 REFUSED = ("hub_refused", "transformers_hub_refused")
 """Those that want the server gone."""
-FAULTS["hub_refused"] = ("network_error", hub("any"))
-FAULTS["transformers_hub_refused"] = ("network_error", hub_through_transformers("any"))
+FAULTS["hub_refused"] = Fault("network_error", hub("any"))
+FAULTS["transformers_hub_refused"] = Fault("network_error", hub_through_transformers("any"))
 
 
 @fault("file_missing")

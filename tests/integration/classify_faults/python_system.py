@@ -98,7 +98,7 @@ def pickle_of_a_class_gone(folder: Path) -> tuple[Load, Path]:
     return lambda: pickle.loads(path.read_bytes()), path
 
 
-@fault("file_empty")
+@fault("file_empty", verify="stat")
 def python_empty_file_mapped(folder: Path) -> tuple[Load, Path]:
     import mmap
 

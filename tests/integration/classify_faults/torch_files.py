@@ -20,33 +20,33 @@ def torch_file(folder: Path, content: bytes | None = None, name: str = "model.pt
     return lambda: torch.load(path, weights_only=True), path
 
 
-@fault("file_missing")
+@fault("file_missing", verify="stat")
 def torch_missing(folder: Path) -> tuple[Load, Path]:
     load, path = torch_file(folder)
     path.unlink()
     return load, path
 
 
-@fault("file_empty")
+@fault("file_empty", verify="stat")
 def torch_empty(folder: Path) -> tuple[Load, Path]:
     return torch_file(folder, b"")
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def torch_truncated(folder: Path) -> tuple[Load, Path]:
     load, path = torch_file(folder)
     os.truncate(path, path.stat().st_size // 2)
     return load, path
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def torch_cut_to_a_few_bytes(folder: Path) -> tuple[Load, Path]:
     load, path = torch_file(folder)
     os.truncate(path, 3)
     return load, path
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def torch_middle_overwritten(folder: Path) -> tuple[Load, Path]:
     load, path = torch_file(folder)
     data = bytearray(path.read_bytes())
@@ -55,17 +55,17 @@ def torch_middle_overwritten(folder: Path) -> tuple[Load, Path]:
     return load, path
 
 
-@fault("lfs_pointer")
+@fault("lfs_pointer", verify="header")
 def torch_lfs_pointer(folder: Path) -> tuple[Load, Path]:
     return torch_file(folder, POINTER)
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def torch_html_page(folder: Path) -> tuple[Load, Path]:
     return torch_file(folder, PAGE)
 
 
-@fault("lfs_pointer")
+@fault("lfs_pointer", verify="header")
 def torch_lfs_pointer_without_weights_only(folder: Path) -> tuple[Load, Path]:
     import torch
 
@@ -73,7 +73,7 @@ def torch_lfs_pointer_without_weights_only(folder: Path) -> tuple[Load, Path]:
     return lambda: torch.load(path, weights_only=False), path
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def torch_html_page_without_weights_only(folder: Path) -> tuple[Load, Path]:
     import torch
 
@@ -86,7 +86,7 @@ class Evil:
         return os.system, ("true",)
 
 
-@fault("unsafe_pickle")
+@fault("unsafe_pickle", verify="header")
 def torch_malicious_pickle(folder: Path) -> tuple[Load, Path]:
     import torch
 
@@ -95,7 +95,7 @@ def torch_malicious_pickle(folder: Path) -> tuple[Load, Path]:
     return lambda: torch.load(path, weights_only=True), path
 
 
-@fault("unsafe_pickle")
+@fault("unsafe_pickle", verify="header")
 def torch_malicious_legacy_pickle(folder: Path) -> tuple[Load, Path]:
     import torch
 
@@ -108,7 +108,7 @@ class Settings:
     """A class of the model's author, as a checkpoint with its training arguments holds one."""
 
 
-@fault("unsafe_pickle")
+@fault("unsafe_pickle", verify="header")
 def torch_unlisted_class(folder: Path) -> tuple[Load, Path]:
     import torch
 
@@ -117,19 +117,19 @@ def torch_unlisted_class(folder: Path) -> tuple[Load, Path]:
     return lambda: torch.load(path, weights_only=True), path
 
 
-@fault("unsafe_pickle")
+@fault("unsafe_pickle", verify="header")
 def torch_bare_malicious_pickle(folder: Path) -> tuple[Load, Path]:
     return torch_file(folder, pickle.dumps(Evil(), protocol=2), "model.pt")
 
 
-@fault("permission_denied")
+@fault("permission_denied", verify="header")
 def torch_unreadable(folder: Path) -> tuple[Load, Path]:
     load, path = torch_file(folder)
     path.chmod(0o600)
     return as_nobody(load), path
 
 
-@fault("permission_denied")
+@fault("permission_denied", verify="stat")
 def torch_in_a_closed_folder(folder: Path) -> tuple[Load, Path]:
     load, path = torch_file(folder)
     folder.chmod(0o700)
@@ -219,7 +219,7 @@ def torch_cuda_out_of_memory_type(folder: Path) -> tuple[Load, Path]:
     return load, path
 
 
-@fault("file_missing")
+@fault("file_missing", verify="stat")
 def torch_jit_missing(folder: Path) -> tuple[Load, Path]:
     import torch
 
@@ -235,7 +235,7 @@ def rebuild_zip(source: Path, target: Path, change: Callable[[str, bytes], bytes
             new.writestr(name, change(name, old.read(name)))
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def torch_flipped_pickle(folder: Path) -> tuple[Load, Path]:
     import torch
 
@@ -245,7 +245,7 @@ def torch_flipped_pickle(folder: Path) -> tuple[Load, Path]:
     return lambda: torch.load(damaged, weights_only=True), damaged
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def torch_storage_shortened(folder: Path) -> tuple[Load, Path]:
     import torch
 

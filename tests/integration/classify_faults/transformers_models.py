@@ -26,7 +26,7 @@ def edit_config(model: Path, **changes: object) -> None:
     (model / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
 
 
-@fault("file_missing")
+@fault("file_missing", verify="stat")
 def transformers_folder_missing(folder: Path) -> tuple[Load, Path]:
     from transformers import AutoModel
 
@@ -34,28 +34,28 @@ def transformers_folder_missing(folder: Path) -> tuple[Load, Path]:
     return lambda: AutoModel.from_pretrained(str(model)), model
 
 
-@fault("file_missing")
+@fault("file_missing", verify="header")
 def transformers_config_missing(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     (model / "config.json").unlink()
     return load, model
 
 
-@fault("file_missing")
+@fault("file_missing", verify="header")
 def transformers_weights_missing(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     (model / "model.safetensors").unlink()
     return load, model
 
 
-@fault("shard_missing")
+@fault("shard_missing", verify="header")
 def transformers_shard_missing(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder, shards=True)
     next(model.glob("model-00002-*.safetensors")).unlink()
     return load, model
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def transformers_index_broken(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder, shards=True)
     index = model / "model.safetensors.index.json"
@@ -63,21 +63,21 @@ def transformers_index_broken(folder: Path) -> tuple[Load, Path]:
     return load, model
 
 
-@fault("lfs_pointer")
+@fault("lfs_pointer", verify="header")
 def transformers_lfs_pointer(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     (model / "model.safetensors").write_bytes(POINTER)
     return load, model
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def transformers_truncated(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     os.truncate(model / "model.safetensors", 4000)
     return load, model
 
 
-@fault("file_corrupted")
+@fault("file_corrupted", verify="header")
 def transformers_shard_truncated(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder, shards=True)
     shard = next(model.glob("model-00002-*.safetensors"))
@@ -85,21 +85,21 @@ def transformers_shard_truncated(folder: Path) -> tuple[Load, Path]:
     return load, model
 
 
-@fault("file_empty")
+@fault("file_empty", verify="stat")
 def transformers_empty_weights(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     os.truncate(model / "model.safetensors", 0)
     return load, model
 
 
-@fault("config_invalid")
+@fault("config_invalid", verify="header")
 def transformers_config_not_json(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     (model / "config.json").write_text('{"model_type": "bert", ')
     return load, model
 
 
-@fault("file_empty")
+@fault("file_empty", verify="stat")
 def transformers_config_empty(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     (model / "config.json").write_text("")
@@ -120,7 +120,7 @@ def transformers_unknown_model_type(folder: Path) -> tuple[Load, Path]:
     return load, model
 
 
-@fault("config_invalid")
+@fault("config_invalid", verify="header")
 def transformers_config_of_wrong_type(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     edit_config(model, hidden_size="sixteen")
@@ -149,28 +149,28 @@ def transformers_class_that_does_not_fit(folder: Path) -> tuple[Load, Path]:
     return lambda: AutoModelForSpeechSeq2Seq.from_pretrained(model, local_files_only=True), model
 
 
-@fault("permission_denied")
+@fault("permission_denied", verify="header")
 def transformers_weights_unreadable(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     (model / "model.safetensors").chmod(0o600)
     return as_nobody(load), model
 
 
-@fault("permission_denied")
+@fault("permission_denied", verify="header")
 def transformers_folder_unsearchable(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     model.chmod(0o600)
     return as_nobody(load), model
 
 
-@fault("permission_denied")
+@fault("permission_denied", verify="header")
 def transformers_config_unreadable(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     (model / "config.json").chmod(0o600)
     return as_nobody(load), model
 
 
-@fault("permission_denied")
+@fault("permission_denied", verify="stat")
 def transformers_parent_unsearchable(folder: Path) -> tuple[Load, Path]:
     load, model = bert(folder)
     folder.chmod(0o700)
@@ -196,7 +196,7 @@ def transformers_remote_code_needs_a_package(folder: Path) -> tuple[Load, Path]:
     return lambda: AutoModel.from_pretrained(model, local_files_only=True, trust_remote_code=True), model
 
 
-@fault("config_invalid")
+@fault("config_invalid", verify="header")
 def transformers_tokenizer_not_json(folder: Path) -> tuple[Load, Path]:
     from transformers import AutoTokenizer
 
@@ -205,7 +205,7 @@ def transformers_tokenizer_not_json(folder: Path) -> tuple[Load, Path]:
     return lambda: AutoTokenizer.from_pretrained(model, local_files_only=True), model
 
 
-@fault("config_invalid")
+@fault("config_invalid", verify="header")
 def tokenizers_file_of_wrong_shape(folder: Path) -> tuple[Load, Path]:
     from tokenizers import Tokenizer
 
