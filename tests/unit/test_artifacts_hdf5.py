@@ -69,7 +69,7 @@ def test_a_truncated_file_is_found_wherever_it_ends(tmp_path: Path, length: int)
         (small(dataset=399), "file_corrupted", "shape needs 400"),
         (small(dataset=2**40), "file_corrupted", "truncated"),
         (small(end=2**50), "file_corrupted", "truncated"),
-        (small(make.hdf5_text("model_config", b"{")), "file_corrupted", "JSON"),
+        (small(make.hdf5_text("model_config", b"{")), "config_invalid", "JSON"),
         (make.hdf5(bytes(64)), "file_corrupted", "no object"),
     ],
 )

@@ -76,8 +76,6 @@ def test_a_flipped_bit_is_found_by_the_archives_checksum(tmp_path: Path) -> None
         ({"metadata__json": None}, "no metadata.json"),
         ({"model__weights__h5": None}, "no model.weights.h5"),
         ({"model__weights__h5": weights()[:-1]}, "model.weights.h5"),
-        ({"config__json": b"{"}, "not JSON"),
-        ({"config__json": b"[" * 100_000}, "not JSON"),
         ({"metadata__json": b"[]"}, "no JSON object"),
     ],
 )
@@ -86,6 +84,14 @@ def test_an_archive_that_does_not_load_is_refused(tmp_path: Path, entries: dict[
     error = refused(keras.read, archive(tmp_path / "m.keras", **entries))
 
     assert (error.reason, says in str(error)) == ("file_corrupted", True)
+
+
+@pytest.mark.parametrize("config", [b"{", b"[" * 100_000, b"[]"])
+def test_a_configuration_that_is_none_is_told_as_such(tmp_path: Path, config: bytes) -> None:
+    """Its checksum fits, so these bytes were written: the reason is the one that Keras's JSONDecodeError has."""
+    error = refused(keras.read, archive(tmp_path / "m.keras", config__json=config))
+
+    assert (error.reason, "config.json" in str(error)) == ("config_invalid", True)
 
 
 def test_hdf5_under_the_archives_name_is_told(tmp_path: Path) -> None:

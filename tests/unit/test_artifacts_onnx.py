@@ -1,5 +1,8 @@
 """ONNX by hand: the wire format, tensors wherever they lie, and files beside the model."""
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_load_exporter.artifacts import onnx
+from model_load_exporter.artifacts.verify import verify
 from support import format_bytes as make
 from support.hostile import Change, changed, changes, refused, survives, within
 
@@ -103,6 +107,63 @@ def test_external_data_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "snapshot" / "data").symlink_to("../blob")
 
     assert onnx.read(write(tmp_path / "snapshot" / "m.onnx", beside("data"))).tensor_bytes == 24
+
+
+def test_a_pointer_as_external_data_is_told_though_it_is_long_enough(tmp_path: Path) -> None:
+    """A small tensor fits into the bytes of a Git LFS pointer."""
+    data = write(tmp_path / "m.onnx_data", b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d" * 32)
+    path = write(tmp_path / "m.onnx", beside(data.name))
+
+    assert refused(lambda _: onnx.read(path), data).reason == "lfs_pointer"
+    told = {file.path: file.detail for file in verify([path], level="header").files}
+    assert told[path] == f"{data} is a Git LFS pointer, not the weights"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that other users may enter: they may not enter pytest's."""
+    with tempfile.TemporaryDirectory(prefix="model-load-onnx-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_external_data_that_may_not_be_read_is_no_good_model(open_folder: Path) -> None:
+    """Its size alone can be had by everybody. Read as another user, for whom root's rights do not count."""
+    path = write(open_folder / "m.onnx", beside("data"))
+    path.chmod(0o644)
+    write(open_folder / "data", bytes(24)).chmod(0)
+    read, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        try:
+            onnx.read(path)
+            said = "good"
+        except BaseException as error:  # whatever it is, the parent compares it
+            said = f"{getattr(error, 'reason', type(error).__name__)}: {error}"
+        os.write(write_end, said.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write_end)
+    with open(read, encoding="utf-8") as pipe:
+        said = pipe.read()
+    assert said.startswith("permission_denied: "), said
+    assert "'data'" in said
+
+
+def test_the_files_beside_a_model_are_named(tmp_path: Path) -> None:
+    """Each once, and only those that are there, in its folder."""
+    tensors = [
+        make.onnx_tensor(name, [2, 3], 1, None, location=location)
+        for name, location in (("a", "data"), ("b", "sub/more"), ("c", "./data"), ("d", "lost"), ("e", "../up"))
+    ]
+    (tmp_path / "sub").mkdir()
+    for name in ("data", "sub/more"):
+        write(tmp_path / name, bytes(24))
+
+    found = onnx.beside(write(tmp_path / "m.onnx", make.onnx(*tensors)))
+    assert found == [tmp_path / "data", tmp_path / "sub/more"]
 
 
 def test_tensors_of_branches_and_functions_count(tmp_path: Path) -> None:

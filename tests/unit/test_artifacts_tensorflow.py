@@ -13,6 +13,7 @@ from model_load_exporter.artifacts.bounded import Region
 from model_load_exporter.artifacts.crc32c import by_table, fastest, mask
 from model_load_exporter.artifacts.farmhash import fingerprint64
 from model_load_exporter.artifacts.sstable import entries
+from model_load_exporter.artifacts.verify import LEVELS, verify
 from support import format_bytes as make
 from support.hostile import Change, changed, changes, refused, survives, within
 
@@ -189,6 +190,22 @@ def test_missing_parts_are_told_as_missing(tmp_path: Path) -> None:
 
     bare = saved(tmp_path / "p", graph=make.proto((1, 1), (2, b"")), variables=False)
     assert saved_model.read(bare).parameters == 0
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_folder_without_its_graph_is_told_at_every_level(tmp_path: Path, level: str) -> None:
+    """Missing with variables or a fingerprint beside it, a link into nowhere, or empty."""
+    (saved(tmp_path / "missing") / "saved_model.pb").unlink()
+    for name in ("linked", "empty"):
+        saved(tmp_path / name, graph=b"")
+    (tmp_path / "linked/saved_model.pb").unlink()
+    (tmp_path / "linked/saved_model.pb").symlink_to("../blobs/gone")
+
+    wanted = {"missing": "file_missing", "linked": "file_missing", "empty": "file_empty"}
+    for name, reason in wanted.items():
+        report = verify([tmp_path / name], level=level)
+        folder = next(file for file in report.files if file.path == tmp_path / name)
+        assert (name, folder.format, folder.reason) == (name, "saved_model", reason)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a\0b", "", "a/../../x"])

@@ -366,3 +366,23 @@ def test_names_that_no_text_can_hold_are_borne(tmp_path: Path) -> None:
     report = verify([tmp_path])
     assert report.ok
     assert len(report.files) == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "others", "missing"),
+    [
+        ({"architectures": ["BertModel"]}, ["tokenizer.json"], True),
+        ({"model_type": "bert"}, [], True),
+        ({"_class_name": "AutoencoderKL"}, [], True),
+        ({"model_type": "bert"}, ["tokenizer.json", "tokenizer_config.json"], False),
+        ({"model_type": "vit"}, ["preprocessor_config.json"], False),
+        ({"word_embedding_dimension": 384}, [], False),
+    ],
+)
+def test_a_configuration_without_weights(tmp_path: Path, config: object, others: list[str], missing: bool) -> None:
+    """Missing weights where the folder is a model's; a tokenizer's own folder has a config.json too."""
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for name in others:
+        (tmp_path / name).write_text('{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}')
+
+    assert ("file_missing" in bad(tmp_path, "stat").values()) is missing

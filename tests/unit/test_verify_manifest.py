@@ -11,6 +11,7 @@ from model_load_exporter.artifacts import manifest
 from model_load_exporter.artifacts.manifest import ManifestError
 from model_load_exporter.artifacts.report import Report
 from model_load_exporter.artifacts.verify import verify
+from support import format_bytes as make
 
 NAMES = ("plain.bin", "with space.bin", "new\nline.bin", "back\\slash.bin", "cr\r.bin", "ünïcode.bin", "sub/folder.bin",
          "*star.bin", " leading.bin")  # fmt: skip
@@ -139,3 +140,18 @@ def test_a_manifest_is_there_whole_or_not_at_all(folder: Path) -> None:
         manifest.write(target, folder / "sub", {folder / "plain.dat": "0" * 64})
     assert target.read_text() == "old"
     assert sorted(os.listdir(folder)) == before
+
+
+def test_external_data_of_a_model_that_is_given_alone_is_compared(tmp_path: Path) -> None:
+    """A bit of model.onnx_data is a bit of the model; what else the manifest lists is not asked for."""
+    model, data = tmp_path / "model.onnx", tmp_path / "model.onnx_data"
+    model.write_bytes(make.onnx(make.onnx_tensor("w", [2, 3], 1, None, location=data.name)))
+    data.write_bytes(bytes(24))
+    (tmp_path / "other.bin").write_bytes(b"x")
+    target = tmp_path / "manifest.sha256"
+    manifest.write(target, tmp_path, sums(tmp_path))
+
+    report = verify([model], manifest=target)
+    assert (problems(report), [file.path for file in report.files]) == ({}, [model, data])
+    data.write_bytes(bytes(23) + b"\1")
+    assert problems(verify([model], manifest=target)) == {data.name: "file_corrupted"}

@@ -72,6 +72,18 @@ def test_the_unified_hierarchy_of_a_hybrid_host_is_found(tmp_path: Path) -> None
     assert (group.oom_kills(), group.limited()) == (None, False)
 
 
+@pytest.mark.parametrize("name", [b"\x80", b"a\rb", b"\xe2\x80\xa8"])
+def test_a_cgroup_may_have_any_bytes_in_its_name(tmp_path: Path, name: bytes) -> None:
+    """Who may make cgroups names them: no UTF-8, and what Python takes for the end of a line."""
+    proc, sys_ = host(tmp_path, "", {})
+    (tmp_path / "proc/7/cgroup").write_bytes(b"0::/" + name + b"\n")
+    os.makedirs(os.fsencode(tmp_path) + b"/sys/fs/cgroup/" + name)
+    group = memory_cgroup(7, proc, sys_)
+    assert group is not None
+    assert os.fsencode(group.path) == b"/" + name
+    assert group.oom_kills() is None
+
+
 @pytest.mark.parametrize("cgroup", ["", "garbage\n", "0::/gone\n", "11:memory:/gone\n"])
 def test_a_cgroup_that_cannot_be_told_is_none(tmp_path: Path, cgroup: str) -> None:
     """Another mount namespace, no cgroup file system, no process."""

@@ -68,6 +68,8 @@ class Checker:
         """A format that is a whole folder."""
         try:
             state = path.stat()
+            if form.present:
+                form.present(path)
             summary = form.read(path) if self._level != "stat" else None
             if self._level == "checksum" and form.deep:
                 form.deep(path, lambda count: self._advance(path, count))
@@ -205,4 +207,5 @@ def _metadata(summary: Summary | None) -> dict[str, str]:
 def _without(path: Path, message: str) -> str:
     """The message without the path at its head: the report has that beside it."""
     rest = message.removeprefix(str(path))
-    return rest.lstrip(": /") if rest else message
+    # Of /m.onnx_data, named beside /m.onnx, all is kept.
+    return rest.lstrip(": /") if rest.startswith((":", " ", "/")) else message

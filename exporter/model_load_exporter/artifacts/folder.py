@@ -17,6 +17,8 @@ _HEADS = frozenset({"config.json", "model_index.json", "modules.json", "adapter_
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".h5", ".keras", ".msgpack", ".tflite",
             ".pb", ".mlmodel", ".index.json", ".npz", ".pdparams", ".engine", ".ot")  # fmt: skip
 _NEED_CONFIG = frozenset({"model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"})
+_OF_TOKENIZERS = frozenset({"tokenizer_config.json", "tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt",
+                            "spiece.model", "sentencepiece.bpe.model", "preprocessor_config.json"})  # fmt: skip
 _OF_TRANSFORMERS = frozenset({"tokenizer_config.json", "generation_config.json", "special_tokens_map.json"})
 
 
@@ -57,7 +59,8 @@ def lost_parts(model: Path, folders: Sequence[Folder], *, asked: bool) -> Iterat
         yield model / "config.json", "is missing beside the weights"
     has_weights = any(name.endswith(_WEIGHTS) for folder in folders for name in folder.names)
     partial = not asked and model.parent.name == "snapshots"
-    if "config.json" in own and not has_weights and not partial and _names_a_model(model / "config.json"):
+    with_tokenizer = not own.isdisjoint(_OF_TOKENIZERS)
+    if "config.json" in own and not has_weights and not partial and _names_a_model(model, with_tokenizer):
         yield model, "has a config.json that names a model, and no weights"
 
 
@@ -71,11 +74,17 @@ def _by_transformers(model: Path, names: set[str]) -> bool:
         return False
 
 
-def _names_a_model(config: Path) -> bool:
+def _names_a_model(folder: Path, with_tokenizer: bool) -> bool:
+    """By its architectures; by its type too, where the folder is not there for a tokenizer, which has that as well."""
+    config = folder / "config.json"
     try:
         if config.stat().st_size > _MAX_CONFIG:
             return False
         document = json.loads(config.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(document, dict) and bool(document.get("architectures"))
+    if not isinstance(document, dict):
+        return False
+    return bool(document.get("architectures")) or (
+        not with_tokenizer and any(document.get(key) for key in ("model_type", "_class_name"))
+    )

@@ -9,6 +9,12 @@ from model_load_exporter.artifacts.summary import Summary
 Read = Callable[[Path], Summary]
 """The header level: bounded reads, nothing believed. Raises ArtifactError, or OSError where it cannot be read."""
 
+Beside = Callable[[Path], list[Path]]
+"""The other files that this one needs and names, without those that are missing. Raises as Read does."""
+
+Present = Callable[[Path], None]
+"""The stat level of a folder: raises ArtifactError where what it cannot be without is missing or empty."""
+
 Deep = Callable[[Path, Callable[[int], None]], None]
 """The checksum level: reads what the format's own checksums cover. Calls its second argument with bytes read since
 the last call. Raises as Read does."""
@@ -19,6 +25,7 @@ class Format:
     """One file format.
 
     suffixes: in lower case, with their dot. magics: first bytes that tell the format of a file without such a suffix.
+    beside: None where a file needs no other, or where its own check judges the others.
     """
 
     name: str
@@ -26,6 +33,7 @@ class Format:
     read: Read
     magics: tuple[bytes, ...] = ()
     deep: Deep | None = None
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +44,4 @@ class FolderFormat:
     matches: Callable[[Path], bool]
     read: Read
     deep: Deep | None = None
+    present: Present | None = None

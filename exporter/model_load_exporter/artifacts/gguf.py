@@ -219,8 +219,9 @@ def _notes(values: dict[str, Any], version: int) -> dict[str, str]:
         value = values.get(f"{architecture}.{key}")
         if isinstance(value, int) and 0 <= value < 2**32:
             notes[shown] = str(value)
-    if isinstance(values.get("split.count"), int) and values["split.count"] > 1:
-        notes["split"] = f"{int(values.get('split.no') or 0) + 1} of {values['split.count']}"
+    number, count = values.get("split.no", 0), values.get("split.count")
+    if isinstance(number, int) and isinstance(count, int) and count > 1:
+        notes["split"] = f"{number + 1} of {count}"
     return notes
 
 

@@ -25,6 +25,9 @@ MOST = 2**30
 EXPANSION = 200
 """Unpacked bytes that the checksum level reads at most: MOST, or this many times the file."""
 
+_DICTIONARY = 256 * 2**20
+"""Memory that xz may ask for: its strongest preset needs 65 MiB to unpack, and a head of 13 bytes can ask for 4 GiB."""
+
 _CHUNK = 256 * 1024
 _LZ4 = b"\x04\x22\x4d\x18"
 
@@ -58,12 +61,16 @@ class _Zlib:
         return out
 
 
+def _xz() -> _Engine:
+    return lzma.LZMADecompressor(memlimit=_DICTIONARY)
+
+
 _ENGINES: tuple[tuple[bytes, Callable[[], _Engine]], ...] = (
     (b"\x78", _Zlib),
     (b"\x1f\x8b", _Zlib),
     (b"BZh", bz2.BZ2Decompressor),
-    (b"\xfd7zXZ", lzma.LZMADecompressor),
-    (b"\x5d\x00", lzma.LZMADecompressor),
+    (b"\xfd7zXZ", _xz),
+    (b"\x5d\x00", _xz),
 )
 
 

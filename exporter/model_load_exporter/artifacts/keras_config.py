@@ -30,8 +30,11 @@ _MAX_SHOWN = 8
 
 
 def inspect(raw: bytes, what: str) -> dict[str, str]:
-    """Notes on the configuration. Raises Damaged: file_corrupted where it is no JSON, unsafe_pickle for code."""
-    config = json_object(raw, what)
+    """Notes on the configuration. Raises Damaged: config_invalid where it is no JSON, unsafe_pickle for code."""
+    try:
+        config = json_object(raw, what)
+    except Damaged as error:  # as the loader's JSONDecodeError is judged, and as a config.json of its own is
+        raise Damaged(str(error), "config_invalid") from None
     notes, custom, budget = dict[str, str](), dict[str, None](), MAX_VALUES
     inner = config.get("config")
     if isinstance(config.get("class_name"), str):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _MAX_INDEX = 32 * 2**20
+_MAX_REVISION = 200
 
 _SAFETENSORS = ("model.safetensors.index.json", "model.safetensors", (".safetensors",))
 _PICKLE = ("pytorch_model.bin.index.json", "pytorch_model.bin", (".bin", ".pt", ".pth", ".ckpt"))
@@ -66,10 +67,11 @@ def hub_caches() -> Iterator[Path]:
 def _snapshot(repo: Path) -> Path | None:
     """The snapshot that refs/main names, else the latest one there is."""
     try:
-        revision = (repo / "refs/main").read_text().strip()
-        if revision and "/" not in revision and (repo / "snapshots" / revision).is_dir():
+        with open(repo / "refs/main", "rb") as file:
+            revision = file.read(_MAX_REVISION).decode("ascii").strip()
+        if revision not in ("", ".", "..") and "/" not in revision and (repo / "snapshots" / revision).is_dir():
             return repo / "snapshots" / revision
-    except OSError:
+    except (OSError, ValueError):
         pass
     try:
         snapshots = [path for path in (repo / "snapshots").iterdir() if path.is_dir()]
@@ -103,4 +105,5 @@ def _shards(index: Path) -> list[Path]:
         names = set(json.loads(index.read_bytes())["weight_map"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
-    return sorted(index.parent / Path(name).name for name in names if isinstance(name, str))
+    files = {Path(name).name for name in names if isinstance(name, str)}
+    return sorted(index.parent / name for name in files - {"", ".."})

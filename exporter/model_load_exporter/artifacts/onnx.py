@@ -118,18 +118,11 @@ def _model_field(message: Message, number: int, wire: int, value: int, place: in
 def _external(path: Path, tensor: Tensor, expected: int, known: dict[str, int]) -> int:
     """Bytes of a tensor's external data. `known`: sizes of the files that were looked at."""
     location = tensor.external.get("location", "")
-    file = Path(os.path.normpath(location))
-    if not location or "\0" in location or file.is_absolute() or ".." in Path(location).parts or "\\" in location:
+    file = _beside(location)
+    if file is None:
         raise Damaged(f"keeps tensor {name_of(tensor.name)} in {name_of(location)}, outside of its own folder")
     if location not in known:
-        try:
-            state = os.stat(path.parent / file)
-        except (FileNotFoundError, NotADirectoryError):
-            message = f"keeps its weights in {name_of(location)}, which is missing beside it"
-            raise Damaged(message, "file_missing") from None
-        if not stat.S_ISREG(state.st_mode):
-            raise Damaged(f"keeps its weights in {name_of(location)}, which is no regular file")
-        known[location] = state.st_size
+        known[location] = _size(path.parent / file, location)
     offset, length = tensor.number("offset"), tensor.number("length")
     end = (offset or 0) + (expected if length is None else length)
     if end > known[location]:
@@ -145,4 +138,37 @@ def _external(path: Path, tensor: Tensor, expected: int, known: dict[str, int]) 
     return expected if tensor.has_width else length or 0
 
 
-FORMAT = Format("onnx", (".onnx",), read)
+def _beside(location: str) -> Path | None:
+    """The file of that location, relative to the model's folder; None where it would lie outside of it."""
+    if not location or "\0" in location or "\\" in location:
+        return None
+    file = Path(os.path.normpath(location))
+    return None if file.is_absolute() or ".." in Path(location).parts else file
+
+
+def _size(file: Path, location: str) -> int:
+    """Bytes of a file of external data that can be read and is no pointer to it. Raises ArtifactError, Damaged."""
+    try:
+        state = os.stat(file)
+        if not stat.S_ISREG(state.st_mode):
+            raise Damaged(f"keeps its weights in {name_of(location)}, which is no regular file")
+        if state.st_size:  # an empty one is enough for tensors without numbers
+            refuse_stand_ins(file)
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"keeps its weights in {name_of(location)}, which is missing beside it"
+        raise Damaged(message, "file_missing") from None
+    except PermissionError:
+        message = f"keeps its weights in {name_of(location)}, which uid {os.geteuid()} may not read"
+        raise Damaged(message, "permission_denied") from None
+    return state.st_size
+
+
+def beside(path: Path) -> list[Path]:
+    """The files of external data that are there, each once. Raises ArtifactError, OSError."""
+    with opened(path) as region:
+        tensors = _tensors(Message.whole(region), _Model())
+        files = {_beside(tensor.external.get("location", "")) for tensor in tensors if tensor.is_external}
+    return sorted(path.parent / file for file in files if file is not None and (path.parent / file).exists())
+
+
+FORMAT = Format("onnx", (".onnx",), read, beside=beside)

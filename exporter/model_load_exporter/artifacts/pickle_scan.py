@@ -365,7 +365,10 @@ class _Machine:
                 raise BrokenError("breaks off")
             if len(self._window) - self._at >= WINDOW:  # text of megabytes: its beginning is enough
                 self._at += WINDOW - 1
+            left = len(self._window) - self._at
             self._refill()
+            if len(self._window) <= left:  # a stream's size is not known before its end
+                raise BrokenError("breaks off")
         raw = self._window[self._at : stop]
         self._at = stop + 1
         return raw[: 2 * _SHORT].decode("utf-8", "replace").rstrip("\r")

@@ -9,8 +9,9 @@ from pathlib import Path
 from model_load_exporter.artifacts import folder, hub_cache, walk
 from model_load_exporter.artifacts.check import UNKNOWN, failed
 from model_load_exporter.artifacts.format import FolderFormat
-from model_load_exporter.artifacts.registry import folder_format_of
+from model_load_exporter.artifacts.registry import folder_format_of, format_of
 from model_load_exporter.artifacts.report import FileReport
+from model_load_exporter.artifacts.summary import ArtifactError
 
 _SIGNS = "*?["
 
@@ -62,6 +63,21 @@ def plan(paths: Sequence[Path]) -> Plan:
             made.models.append(path.parent)
     made.models = list(dict.fromkeys(made.models))
     return made
+
+
+def add_beside(made: Plan) -> None:
+    """Of files that were asked for by name also those that they keep their weights in."""
+    for path in [path for path, named in made.files.items() if named]:
+        form = format_of(path)
+        if form is None or form.beside is None:
+            continue
+        try:
+            others = form.beside(path)
+        except (ArtifactError, OSError):
+            continue  # its own check says what is wrong
+        for other in others:
+            made.files.setdefault(other, True)
+            made.roots.append(other)
 
 
 def _add_folder(made: Plan, root: Path) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_load_exporter.artifacts.locate import weight_files
-from model_load_exporter.artifacts.registry import summarize
 from model_load_exporter.artifacts.summary import ArtifactError, Summary
 from model_load_exporter.units import format_size
 
@@ -70,6 +69,9 @@ def predict_memory(path: str, loader: str) -> Prediction | None:
 
 def _summaries(path: str, loader: str) -> list[Summary] | None:
     """Of each file that the loader would read; None where one of them does not tell."""
+    # Here: the readers of all formats are a third of what the daemon would import before its first answer.
+    from model_load_exporter.artifacts.registry import summarize
+
     try:
         files = weight_files(Path(path), loader)
         if loader in ("gguf", "tflite"):

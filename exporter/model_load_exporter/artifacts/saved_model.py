@@ -1,5 +1,6 @@
 """TensorFlow's SavedModel: a folder with the graph, the checkpoint of its variables, its assets and a fingerprint."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,12 +31,25 @@ class _Graph:
 
 
 def matches(folder: Path) -> bool:
-    """By its graph's name."""
-    return (folder / GRAPH).is_file() or (folder / TEXT).is_file()
+    """By its graph's name, that of a link into nowhere too; without a graph by what else only a SavedModel has."""
+    return any(os.path.lexists(folder / name) for name in (GRAPH, TEXT, FINGERPRINT, "variables/variables.index"))
+
+
+def present(folder: Path) -> None:
+    """Whether the graph is there and not empty. Raises ArtifactError, OSError."""
+    if (folder / TEXT).exists() and not (folder / GRAPH).exists():
+        return
+    try:
+        size = (folder / GRAPH).stat().st_size
+    except FileNotFoundError:
+        raise ArtifactError("file_missing", f"{folder / GRAPH} is missing: the model has no graph") from None
+    if size == 0:
+        raise ArtifactError("file_empty", f"{folder / GRAPH} is empty")
 
 
 def read(folder: Path) -> Summary:
     """The graph's outline, the variables' places and the assets. Raises ArtifactError, OSError."""
+    present(folder)
     graph, files = _Graph(), [folder / GRAPH]
     if files[0].exists():
         with opened(files[0]) as region:
@@ -134,4 +148,4 @@ def _fingerprint(path: Path) -> int | None:
     return None
 
 
-FORMAT = FolderFormat("saved_model", matches, read, deep)
+FORMAT = FolderFormat("saved_model", matches, read, deep, present)

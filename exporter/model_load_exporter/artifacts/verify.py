@@ -16,7 +16,7 @@ from pathlib import Path
 from model_load_exporter.artifacts import manifest as manifests
 from model_load_exporter.artifacts.check import Checker, failed
 from model_load_exporter.artifacts.manifest import Listed, ManifestError
-from model_load_exporter.artifacts.plan import Plan, plan
+from model_load_exporter.artifacts.plan import Plan, add_beside, plan
 from model_load_exporter.artifacts.registry import format_of
 from model_load_exporter.artifacts.report import FileReport, Progress, Report
 
@@ -52,6 +52,8 @@ def verify(
     if manifest is not None and level != "checksum":
         raise ValueError(f"a manifest is a list of checksums: level {level} reads too little to check it")
     made = plan(paths)
+    if level == "checksum":
+        add_beside(made)
     listed = _listed(made, manifest) if manifest else None
     run = _Run(made, level, progress, pace)
     reports = run.all(threads or len(os.sched_getaffinity(0)))

@@ -58,7 +58,8 @@ class MemoryCgroup:
 def memory_cgroup(pid: int | str, procfs: str, sysfs: str) -> MemoryCgroup | None:
     """The cgroup that accounts for the memory of a process; None where that cannot be told. pid may be `self`."""
     try:
-        with open(f"{procfs}/{pid}/cgroup", encoding="utf-8") as file:
+        # Whoever may make cgroups names them: in any bytes but a newline.
+        with open(f"{procfs}/{pid}/cgroup", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             rows = [line.rstrip("\n").split(":", 2) for line in file]
     except OSError:
         return None
