@@ -343,6 +343,21 @@ Jan 31 10:00:06 h systemd[1]: svc.service: Main process exited, code=exited, sta
 [15620.100100] Out of memory: Killed process 50624 (python3) total-vm:1kB
 """,
     ),
+    "an_oom_kill_told_after_the_wait_for_the_killed_was_given_up": (
+        "host_oom_killed",
+        """\
+Jan 31 10:00:05 h svc[9]: level=ERROR msg="error loading server" error="timed out waiting for llama runner to start"
+Jan 31 10:00:05 h systemd[1]: svc.service: A process of this unit has been killed by the OOM killer.
+Jan 31 10:00:06 h systemd[1]: svc.service: Failed with result 'oom-kill'.
+""",
+    ),
+    "an_unknown_failure_before_an_exit_status": (
+        "unknown",
+        """\
+main: error: failed to load model '/models/m.gguf'
+The program '[6600] server' has exited with code 1 (0x1).
+""",
+    ),
     "of_several_attempts_the_last_that_says_why": (
         "file_missing",
         """\

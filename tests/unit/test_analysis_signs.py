@@ -47,6 +47,7 @@ _SIGNALLED = (
     "PM2 log: App [app:0] exited with code [0] via signal [{1}]",
     "Uncaught signal: {0}, pid=2, tid=2, fault_addr=0.",
     'error="llama runner process has terminated: signal: {4}"',
+    'level=ERROR source=server.go:449 msg="llama runner terminated" error="signal: {4}"',
 )
 _BY_STATUS = {
     "killed": ("137", "143"), "segfault": ("139",), "bus_error": ("135",), "illegal_instruction": ("132",),
@@ -89,6 +90,7 @@ LINES: list[tuple[str, str, str]] = [
     ("org.pytorch.serve.wlm.WorkerLifeCycle - Backend worker process died.", END, "process_died"),
     ("Load model failed: model_1, error: Worker died.", END, "process_died"),
     ("llama runner process has terminated: exit status 2", END, "process_died"),
+    ('level=ERROR source=server.go:449 msg="llama runner terminated" error="exit status 2"', END, "process_died"),
     ("llama runner process no longer running: -1", END, "process_died"),
     ("| densenet | 1 | UNAVAILABLE: Internal: unable to create stream |", END, "unknown"),
     ("Error: ShardCannotStart", END, "unknown"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from model_load_exporter.analysis.events import CLIENT_SIDE, KERNEL, Event
 from model_load_exporter.analysis.sign import BOOT, CAUSE, CLIENT, END, LOADED, SERVING, STAGE, STOP
-from model_load_exporter.classify.patterns import EXACT, PLAIN, VAGUE
+from model_load_exporter.classify.patterns import EXACT, LAST, PLAIN, VAGUE
 from model_load_exporter.reasons import REASONS
 
 _MEMORY = ("host_oom_killed", "cgroup_oom_killed", "host_memory_error", "resource_limit")
@@ -22,7 +22,7 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "segfault": (*_MEMORY, *_GPU, "timeout", "disk_full"),
     "bus_error": (*_MEMORY, "disk_full"),
     "aborted": (*_MEMORY, *_GPU, "timeout", "disk_full"),
-    # One rank dies, the others wait for it.
+    # One rank dies, the others wait for it; its starter may give up before systemd tells who killed it.
     "timeout": (*_MEMORY, *_GPU, "segfault"),
     # Kubernetes says OOMKilled of every container whose process the OOM killer ended, the host's out of memory too.
     "cgroup_oom_killed": ("host_oom_killed",),
@@ -156,14 +156,15 @@ def _best(events: Sequence[Event]) -> Event:
     best = max(events, key=lambda event: (event.rank, event.reason != "process_died"))
     if best.reason == "network_error" and best.rank < EXACT:
         best = _told_by_others(best, events)
-    if best.role == END and best.reason == "process_died":
+    if best.reason == "process_died" and (best.role == END or best.rank <= LAST):
         best = _last_words(best, events)
     for _ in range(len(EXPLAINED_BY)):
         at = next(at for at, event in enumerate(events) if event is best)
         causes = [
             event
-            for event in events[: at + 1 if best.reason != "cgroup_oom_killed" else None]
-            if event.reason in EXPLAINED_BY.get(best.reason, ())
+            for place, event in enumerate(events)
+            if (place <= at or best.reason == "cgroup_oom_killed" or _killed_beside(best, event))
+            and event.reason in EXPLAINED_BY.get(best.reason, ())
             and event.rank >= (max(EXACT, best.rank) if best.reason == "cgroup_oom_killed" else PLAIN)
             and not event.excused
         ]
@@ -171,6 +172,11 @@ def _best(events: Sequence[Event]) -> Event:
             return best
         best = max(causes, key=lambda event: event.rank)
     return best
+
+
+def _killed_beside(best: Event, event: Event) -> bool:
+    """Whether the kernel ended what `best` waited for: told by systemd, so perhaps after the wait was given up."""
+    return best.reason == "timeout" and event.reason in ("host_oom_killed", "cgroup_oom_killed")
 
 
 def _told_by_others(best: Event, events: Sequence[Event]) -> Event:

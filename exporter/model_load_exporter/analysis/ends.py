@@ -82,6 +82,8 @@ _PROCESSES = (
     *_ended("process was signaled to shutdown", r"with signal SIGNAL\b"),
     *_ended("process has terminated", r"process has terminated: signal: SIGNAL\b"),
     Sign(END, "process has terminated", r"process has terminated: exit status \d", "process_died"),
+    *_ended("llama runner terminated", r"error=\"signal: SIGNAL\b"),
+    Sign(END, "llama runner terminated", r"error=\"exit status [1-9]", "process_died"),
     Sign(END, "process no longer running", r"runner process no longer running", "process_died"),
     Sign(END, "died or was killed while executing", "", "process_died"),
     Sign(END, "killed due to memory pressure", r"\b[1-9]\d* Workers .*killed due to", "host_oom_killed", EXACT),
@@ -90,7 +92,8 @@ _PROCESSES = (
     Sign(END, "shardfailed", "", "process_died"),
     Sign(END, "| unavailable", r"\| UNAVAILABLE: ", "unknown"),
     Sign(END, "shardcannotstart", "", "unknown"),
-    Sign(END, "failed to start", r"(?:Shard \d+|[Ee]ngine(?: process| core)?|EngineCore) failed to start", "unknown"),
+    Sign(END, "failed to start", r"(?:Shard \d+|[Ee]ngine(?: process| core)?|EngineCore|vLLM) failed to start",
+         "unknown"),
     Sign(END, "initialization failed. see root cause above", "", "unknown"),
     Sign(END, "enginedeaderror", "", "process_died"),
     # schedulers of batch jobs

@@ -55,8 +55,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("file_missing", "is not a local folder and is not a valid model identifier",
             r"(?:^|[\s'\"])(?:[/~.]|[A-Za-z]:\\)\S* is not a local folder", "transformers", rank=PLAIN),
     Pattern("file_missing", "no such file or directory",
-            r"(?i)\b(?:failed|error|fatal|unable|can't|cannot)\b(?!.{0,80}shared object).{0,400}no such file or "
-            r"directory|^\W*no such file or directory:", "llama.cpp, C programs", rank=PLAIN),
+            r"(?i)\b(?:failed|error|exception|fatal|unable|can't|cannot)\b(?!.{0,80}shared object).{0,400}no such file "
+            r"or directory|^\W*no such file or directory:", "llama.cpp, C programs", rank=PLAIN),
     Pattern("file_missing", ": no such file or directory",
             r"[a-z](?:Error|Exception): (?!.{0,400}shared object).{1,400}: No such file or directory\s*$",
             "sentencepiece, C++ libraries", rank=PLAIN),
@@ -110,6 +110,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("file_corrupted", "unexpected eof", r"(?i)expected \d+ more bytes|might be corrupted", "torch", "-1.x"),
     Pattern("file_corrupted", "does not match expected size", r"record size|storage", "torch"),
     Pattern("file_corrupted", "storage has wrong byte size", "", "torch"),
+    Pattern("file_corrupted", "storage has wrong size: expected", "", "torch", "-1.x"),
     Pattern("file_corrupted", "invalid hash value (expected", "", "torch.hub"),
     Pattern("file_corrupted", "file is not a zip file", "", "zipfile"),
     Pattern("file_corrupted", "bad crc-32 for file", "", "zipfile, torch"),

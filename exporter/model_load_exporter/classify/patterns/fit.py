@@ -159,6 +159,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("dependency_missing", "could not find nvcc", "", "flashinfer, flash-attn"),
     Pattern("dependency_missing", "command not found", r"(?:^|\s)(?:\S*sh|line \d+|/\S+): .{0,80}command not found",
             "shell", log=True, rank=PLAIN),
+    Pattern("dependency_missing", "/bin/sh: ", r"/bin/sh: (?:\d+: )?\S+: not found$", "dash, busybox", log=True,
+            rank=PLAIN),
     Pattern("dependency_missing", "executable file not found in", "", "docker", log=True),
     # shapes, names, data types
     Pattern("architecture_mismatch", "error(s) in loading state_dict for", "", "torch"),
@@ -194,6 +196,11 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("architecture_mismatch", "is not divisible by weight quantization block", "", "vllm, sglang"),
     Pattern("architecture_mismatch", "attempted to load weight (", r"into parameter", "vllm"),
     Pattern("architecture_mismatch", "not found in params_dict", r"Error", "sglang", "0.4.1-", rank=PLAIN),
+    *(
+        Pattern("architecture_mismatch", needle, r"\] '(?:model\.)?layers\.\d+\.[\w.]+'$", "vllm", log=True,
+                rank=PLAIN, note="the engine logs only the KeyError's text, above the traceback")
+        for needle in ("] 'layers.", "] 'model.layers.")
+    ),
     Pattern("architecture_mismatch", "keyerror: '",
             r"KeyError: '[\w.]*\.(?:weight|bias|scales?|qweight|qzeros|g_idx|weight_scale\w*|input_scale|"
             r"\w+_weight_scale\w*|\w+_proj|lora_[AB])\b", "vllm, sglang", rank=PLAIN),
@@ -249,6 +256,8 @@ ROWS: tuple[Pattern, ...] = (
             note="told of an unsearchable folder and of a missing config.json as well"),
     Pattern("config_invalid", "unrecognized arguments", r"error: unrecognized arguments", "argparse", loud=True),
     Pattern("config_invalid", "error: argument", r"error: argument \S+", "argparse, clap", loud=True),
+    Pattern("config_invalid", "error: the following", r"error: the following (?:required )?arguments (?:are|were) ",
+            "argparse, clap", loud=True),
     Pattern("config_invalid", "unexpected argument '", r"error: (?:unexpected|Found) argument", "clap"),
     Pattern("config_invalid", "invalid argument", r"(?i)error: (?:unknown|invalid) argument:", "llama.cpp"),
     Pattern("config_invalid", "key not found in model", "", "llama.cpp", "b1300-"),

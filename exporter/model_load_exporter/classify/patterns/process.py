@@ -114,6 +114,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("unknown", "failed to load the model", "", "servers", log=True, rank=FAILED),
     Pattern("unknown", "failed to load all models", "", "triton", log=True, rank=FAILED),
     Pattern("unknown", "unable to load model", "", "servers", log=True, rank=FAILED),
+    Pattern("unknown", "failed to create context with model", "", "llama.cpp", log=True, rank=FAILED),
     Pattern("unknown", "could not load model", "", "servers", log=True, rank=FAILED),
     Pattern("unknown", "error loading llama server", "", "ollama", log=True, rank=FAILED),
     Pattern("unknown", "runner process has terminated", "", "ollama", log=True, rank=FAILED),
