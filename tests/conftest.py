@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from model_load_exporter.instrument import state
 from model_load_exporter.instrument.holder import holder
 from model_load_exporter.journal.reader import create_spool
 from support.recording import Recording
@@ -42,6 +43,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     holder.exit()
     holder.forget()
+    state.forget()
 
 
 @pytest.fixture

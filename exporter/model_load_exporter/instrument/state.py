@@ -70,7 +70,7 @@ def note_fallback(model: str, name: str | None) -> None:
         fallbacks[model] = name
 
 
-def _forget() -> None:
+def forget() -> None:
     """In a forked child: what the parent loads and failed to load is the parent's."""
     open_loads.clear()
     failures.clear()
@@ -78,4 +78,4 @@ def _forget() -> None:
     fallbacks.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=forget)
