@@ -29,6 +29,17 @@ OSError: We couldn't connect to 'https://huggingface.co' to load the files
 INFO:     Application startup complete.
 """,
     ),
+    "custom_nodes": (
+        """\
+Traceback (most recent call last):
+  File "/app/ComfyUI/nodes.py", line 2129, in load_custom_node
+    module_spec.loader.exec_module(module)
+ModuleNotFoundError: No module named 'insightface'
+
+Cannot import /app/ComfyUI/custom_nodes/faces module for custom nodes: No module named 'insightface'
+Starting server
+""",
+    ),
     "frightening": (
         """\
 /usr/lib/python3/site-packages/torch/cuda/__init__.py:129: UserWarning: CUDA initialization: Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU

@@ -102,6 +102,8 @@ _PROCESSES = (
     *_exited("exited with exit code", r"[Ee]xited with exit code STATUS\b"),
     *_exited("] error ", r"^make(?:\[\d+\])?: \*\*\* \[.*\] Error STATUS\b"),
     Sign(END, "zsh: killed", r"^zsh: killed\s", "killed"),
+    Sign(END, "press any key to continue", r"^Press any key to continue[ .]*$", "process_died"),
+    Sign(END, "请按任意键继续", r"^请按任意键继续[ .]*$", "process_died"),
     Sign(END, "boot timeout", r"Error R10 \(Boot timeout\)", "timeout", EXACT),
 )  # fmt: skip
 
@@ -126,6 +128,8 @@ _CONTAINERS = (
     Sign(END, "the node was low on resource: memory", "", "host_oom_killed", PLAIN, "the kubelet evicted the pod"),
     Sign(END, "the node was low on resource: ephemeral-storage", "", "disk_full", PLAIN, "the kubelet evicted the pod"),
     Sign(END, "ephemeral local storage usage exceeds", "", "disk_full", EXACT, "the kubelet evicted the pod"),
+    Sign(END, "exceed", r"Usage of EmptyDir volume \S+ exceeds the limit|exceeded its local ephemeral storage limit",
+         "disk_full", EXACT, "the kubelet evicted the pod"),
     Sign(END, "system oom encountered", "", "host_oom_killed", EXACT),
     Sign(END, "preempt", r"\bPreempted\b", "killed"),
     Sign(END, "deadlineexceeded", r"DeadlineExceeded\b.*(?:Job|active longer)", "timeout", PLAIN),

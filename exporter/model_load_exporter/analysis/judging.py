@@ -16,7 +16,8 @@ _CHANGING = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?|\b[0-9a-f]{8,}\b|\d{4,}|\b0x
 _GOES_ON = (
     r"(?i)\bfall(?:s|ing)? ?back\b|\bfallback to\b|\bretrying\b|\bwill retry\b|\btrying again\b|\bskipping\b|"
     r"\bignor(?:ed|ing)\b|\bwill ignore\b|\bdefaulting to\b|\bcontinuing without\b|\bproceeding without\b|"
-    r"\busing \S+ instead\b|\b[Aa]ttempt \d+(?: of |/)\d+ failed"
+    r"\busing \S+ instead\b|\bCannot import \S.* module for custom nodes:|"
+    r"\b[Aa]ttempt \d+(?: of |/)\d+ failed"
 )
 _WARNING = r"(?:^|[\s\[(:|\"])(?:WARN|WARNING|warn|warning)(?=[\s\]):|\"]|$)|(?:^|\d: )W(?:\d{4})? \w"
 # What is done without: the traceback below says why it was not found.

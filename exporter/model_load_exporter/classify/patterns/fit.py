@@ -1,13 +1,17 @@
 """Fit: versions, packages, configurations, shapes and remote code that do not fit each other."""
 
-from model_load_exporter.classify.patterns.row import PLAIN, VAGUE, Pattern
+from model_load_exporter.classify.patterns.row import FAILED, PLAIN, VAGUE, Pattern
 
 _MOVED = (
     r"No module named '?(?:sklearn\.(?:\w+\.\w+|externals)|torch\._six|tensorflow\.contrib|tensorflow_core|"
     r"torchvision\.transforms\.functional_tensor|pandas\.core\.indexes\.|keras\.(?:engine|src)\b|"
-    r"transformers\.\w*(?:modeling|tokenization|configuration|models)|numpy\._?core\b)"
+    r"transformers\.\w*(?:modeling|tokenization|configuration|models)|numpy\._?core\b|"
+    r"(?!google\.|nvidia\.|azure\.|opentelemetry\.|src\.|app\.)[a-z]\w*(?:\.\w+)+\.[a-z]\w*(?:'|\s|$))"
 )
-"""Modules of installed packages that other versions of them have moved, or have not yet got."""
+"""Modules of installed packages that other versions of them have moved, or have not yet got.
+
+A package that is not there is told by its first name alone; the exceptions are parts of namespace packages.
+"""
 
 ROWS: tuple[Pattern, ...] = (
     Pattern("trust_remote_code_required", "trust_remote_code=true",
@@ -65,6 +69,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("version_incompatible", "too old, regenerate your model files", "", "llama.cpp", "-b500"),
     Pattern("version_incompatible", "unsupported file version", "", "llama.cpp", "-b500"),
     Pattern("version_incompatible", "unknown (magic, version) combination", "", "llama.cpp", "b500-b1100"),
+    Pattern("version_incompatible", "no matching implementation found", r"(?i)model format not supported", "gpt4all",
+            "1.0-"),
     Pattern("version_incompatible", "gguf",
             r"(?i)GGUFv\d is no longer supported|unsupported GGUF version|bad GGUF version|GGUF file is version "
             r"\d+ but|GGUF file version \d+ is extremely large", "llama.cpp"),
@@ -129,6 +135,39 @@ ROWS: tuple[Pattern, ...] = (
             "dynamic linker", note="of a missing LD_PRELOAD it only warns"),
     Pattern("dependency_missing", "unable to load any of {lib", "", "cuDNN", "9-"),
     Pattern("dependency_missing", "could not load library lib", r"Could not load library lib\S+\.so", "cuDNN", "8-"),
+    Pattern("dependency_missing", "could not load library cu", r"Could not load library cu\w+\.dll\. Error code",
+            "cuDNN", "8-"),
+    Pattern("dependency_missing", "cuda setup: setup failed!", "", "bitsandbytes", "-0.42", rank=PLAIN,
+            note="no build of its library for the CUDA that it found"),
+    Pattern("dependency_missing", "cuda setup: cuda detection failed!", "", "bitsandbytes", "-0.42", rank=VAGUE),
+    Pattern("dependency_missing", "cannot be loaded as it does not seem to have any of the loading methods",
+            r"(?:Placeholder|[Dd]ummy)\S* of <class", "diffusers",
+            note="a stand-in for a class whose package is not installed"),
+    Pattern("version_incompatible", "cannot be loaded as it does not seem to have any of the loading methods", "",
+            "diffusers", rank=PLAIN, note="a class that the installed version does not know"),
+    Pattern("version_incompatible", "is not a module in 'diffusers/pipelines'", "", "diffusers", "0.22-"),
+    Pattern("version_incompatible", " field required",
+            r"(?m)^(?:nlp -> )?(?:batch_size|disabled|vectors|(?:before|after|after_pipeline)_creation)\s+field "
+            r"required", "spacy", "3-", note="a pipeline that a version before those settings saved"),
+    Pattern("version_incompatible", "could not read config.cfg from", r"-[012]\.\d+\.\d+\w*[/\\]config\.cfg", "spacy",
+            "3-", note="a packaged pipeline of spaCy 2 has none"),
+    Pattern("version_incompatible", "[e002] can't find factory for", "", "spacy", "3-", rank=PLAIN,
+            note="a component of a newer spaCy, or of a package that registers it"),
+    Pattern("version_incompatible", "error: bad escape \\", r"\berror: bad escape \\\w at position \d", "Python",
+            "3.7-", rank=VAGUE, note="a regular expression that only an older re took"),
+    Pattern("architecture_mismatch", "can't open attribute (can't locate attribute: '", r"KeyError", "h5py", rank=PLAIN,
+            note="an HDF5 file of another layout: a whole model for weights alone, or another program's"),
+    Pattern("config_invalid", "we need an `offload_dir` to dispatch", "", "accelerate, peft"),
+    Pattern("dependency_missing", "could not load library ",
+            r"(?i)(?:error|could not load engine)\b.{0,120}could not load library \W?.{1,300}\.(?:dll|so|dylib)\b",
+            "Jan, cortex", rank=PLAIN),
+    Pattern("dependency_missing", "not found: ", r"Fails: .{0,80}(?:grpc process|backend) not found: \S", "LocalAI",
+            "1.20-2.29", log=True, rank=FAILED,
+            note="it tries all backends in turn, and ships with some of them only: any other line says more"),
+    Pattern("dependency_missing", "backend not found",
+            r"Backend not found backend=|loader: backend not found: [\w.-]+ ", "LocalAI", "3-", log=True, rank=VAGUE),
+    Pattern("dependency_missing", "built without ", r"(?i)built without (?:lib)?curl\b", "llama.cpp", "b2500-",
+            rank=PLAIN),
     Pattern("dependency_missing", "could not locate cudnn", r"cudnn\w*\.dll", "cuDNN"),
     Pattern("dependency_missing", "is not found or cannot be loaded", r"Library \S+ is not found", "ctranslate2"),
     Pattern("dependency_missing", "library not loaded:", "", "dyld"),
@@ -183,6 +222,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("architecture_mismatch", "no modules were targeted for adaptation", "", "peft"),
     Pattern("architecture_mismatch", "wrong number of tensors", "", "llama.cpp", "b1300-"),
     Pattern("architecture_mismatch", "missing tensor '", "", "llama.cpp", "b500-"),
+    Pattern("architecture_mismatch", "error loading model: missing ", r": missing [\w.]+\.(?:weight|bias)\b",
+            "llama.cpp", "-b1100"),
     Pattern("architecture_mismatch", "tensor '",
             r"tensor '[^']*' (?:not found|has wrong (?:shape|size|type))|unknown tensor '|invalid model: tensor '",
             "llama.cpp"),
@@ -355,5 +396,19 @@ ROWS: tuple[Pattern, ...] = (
             note="a checkpoint whose tensors fit no model that the program knows"),
     Pattern("config_invalid", "runtime env plugin ", r"Error", "ray", "2-"),
     Pattern("version_incompatible", "old to be loaded by this rasa", "", "rasa", "-2"),
+    Pattern("dependency_missing", "unknown type name '__torch__.torch.classes.", "", "torch",
+            note="the library that registers the class is not loaded"),
+    Pattern("version_incompatible", "unknown type name '__torch__.", r"'__torch__\.(?!torch\.classes\.)", "torch",
+            note="TorchScript of another release"),
+    Pattern("architecture_mismatch", "tried to load weights of size", "", "vllm", "0.6-"),
+    Pattern("dependency_missing", "cannot find -l", r"\bld(?:\.\w+)?: cannot find -l\w", "ld",
+            note="a kernel compiled at load time wants the library's development link"),
+    Pattern("dependency_missing", "unable to find 'libtriton_", "", "tritonserver",
+            note="the backend is not in the image, or config.pbtxt misspells it"),
+    Pattern("config_invalid", "invalid argument: ", r"failed to load '[^']+' version \d+: Invalid argument: ",
+            "tritonserver", rank=VAGUE),
+    Pattern("config_invalid", "[json.exception.",
+            r"(?:ERROR|Error|[Ff]ailed|what\(\):|unexpected error).{0,300}\[json\.exception\.", "nlohmann-json",
+            rank=PLAIN),
 )  # fmt: skip
 """Rows of the branch `fit`."""

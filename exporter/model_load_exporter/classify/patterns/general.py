@@ -167,8 +167,8 @@ ROWS: tuple[Pattern, ...] = (
             _E + r".{0,400}[Pp]lease (?:set|pass|provide|specify|choose|use|enable|disable|make sure|check (?:the|"
             r"your) (?:param|arg|config|value))", rank=VAGUE),
     Pattern("config_invalid", "you ",
-            _E + r".{0,300}\b[Yy]ou (?:must|need to|should|cannot|can't|have to|have passed|have set|did not (?:set|"
-            r"pass|specify)) ", rank=VAGUE),
+            _E + r".{0,300}\b[Yy]ou (?:must|need to|should|cannot|can't|have to|(?:have )?passed|have set|did not "
+            r"(?:set|pass|specify)) ", rank=VAGUE),
     Pattern("config_invalid", " than ",
             _ARGUMENT + r".{0,300}\b(?:greater|larger|smaller|less|more|bigger|longer) than\b", rank=VAGUE),
     Pattern("config_invalid", "exceed", _ARGUMENT + r".{0,300}\bexceeds? ", rank=VAGUE),

@@ -50,8 +50,13 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("not_found_remote", "(404)", r"(?i)an error occurred \(404\)", "botocore"),
     Pattern("not_found_remote", "failed to fetch model", r"The path or model .{0,200}not found", "kserve", "0.8-"),
     Pattern("not_found_remote", "404",
-            r"(?i)\b404 (?:client error|not found|page not found)|status(?:[ _]?code)?:? 404\b|http error 404|"
-            r"error: 404\b|\b404 GET http", "HTTP", rank=PLAIN),
+            r"(?i)\b404 (?:client error|not found|page not found)|(?<!HEAD failed, )status(?:[ _]?code)?:? 404\b|"
+            r"http error 404|error: 404\b|\b404 GET http", "HTTP", rank=PLAIN),
+    Pattern("not_found_remote", "head failed, status: 404", "", "llama.cpp", "b6500-", rank=VAGUE,
+            note="it asks for files that need not be there, a preset first"),
+    Pattern("not_found_remote", " failed (404)", r"\b(?:GET|HEAD) failed \(404\)", "llama.cpp", rank=PLAIN),
+    Pattern("auth_denied", " failed (401)", r"\b(?:GET|HEAD) failed \(401\)", "llama.cpp", rank=PLAIN),
+    Pattern("auth_denied", " failed (403)", r"\b(?:GET|HEAD) failed \(403\)", "llama.cpp", rank=PLAIN),
     Pattern("not_found_remote", "resource_does_not_exist", "", "mlflow"),
     Pattern("not_found_remote", "mlflowexception: ",
             r"MlflowException: (?:Run|Registered Model|Model Version|Experiment|No such artifact).{0,120}not found",
@@ -72,6 +77,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("network_error", "nodename nor servname provided", "", "macOS", rank=PLAIN),
     Pattern("network_error", "getaddrinfo failed", "", "Windows", rank=PLAIN),
     Pattern("network_error", "could not resolve host", "", "curl, git", rank=PLAIN),
+    Pattern("network_error", "couldn't resolve host", "", "curl", rank=PLAIN),
     Pattern("network_error", "no such host", r"(?i)dial tcp|lookup|error", "Go", rank=PLAIN),
     Pattern("network_error", "nameresolutionerror", "", "urllib3", "2-", rank=PLAIN),
     Pattern("network_error", "enotfound", r"getaddrinfo ENOTFOUND", "Node", rank=PLAIN),
@@ -141,5 +147,6 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("config_invalid", "cannot assign requested address", r"(?i)\b(?:bind|listen)", "operating system",
             rank=PLAIN, note="of a host that this machine does not have"),
     Pattern("network_error", "cannot assign requested address", r"(?i)connect", "operating system", rank=PLAIN),
+    Pattern("not_found_remote", "no model found in ", r"No model found in (?:s3|gs|hdfs|abfss?|https?)://", "kserve"),
 )  # fmt: skip
 """Rows of the branch `hub`."""

@@ -55,7 +55,8 @@ ROWS: tuple[Pattern, ...] = (
             r"NameError: name '(?:_C|init_empty_weights|load_checkpoint_and_dispatch|infer_auto_device_map|"
             r"dispatch_model|bnb|bitsandbytes|flash_attn\w*|autogptq\w*|AutoGPTQ\w*|exllama\w*|awq\w*|quant_cuda|"
             r"rearrange|xformers|triton|deepspeed|peft|PeftModel|sentencepiece|spm|LlamaCpp\w*|llama_cpp|ort|"
-            r"onnxruntime|tf|keras|fairseq|ninja|apex)' is not defined", "transformers", rank=VAGUE,
+            r"onnxruntime|tf|keras|fairseq|ninja|apex|torch|transformers|"
+            r"PreTrained\w+|CLIP[A-Z]\w+)' is not defined", "transformers", rank=VAGUE,
             note="an import that was tried and skipped"),
     Pattern("version_incompatible", "object has no attribute '_",
             r"AttributeError: '\w+' object has no attribute '_[a-z]\w*'", "scikit-learn, torch", rank=VAGUE,
