@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from asking import status
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -59,7 +58,7 @@ class Program:
     def wait_for(self, url: str, seconds: float) -> None:
         """Waits until the address answers 200. Raises NotReadyError."""
         ends = time.monotonic() + seconds
-        while not answers(url):
+        while status(url) != 200:
             if self.ended is not None:
                 raise NotReadyError(f"{self.name} ended by {self.ended}: see {self.log}")
             if time.monotonic() > ends:
@@ -76,20 +75,3 @@ class Program:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def answers(url: str) -> bool:
-    """True where it answers 200 now."""
-    return status(url) == 200
-
-
-def status(url: str) -> int | None:
-    """The HTTP status that it answers now; None where nobody answers."""
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own http:// addresses
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        with contextlib.closing(error):
-            return error.code
-    except OSError:
-        return None

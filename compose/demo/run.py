@@ -7,20 +7,18 @@ Exit status: 0 ended by one of these, 1 something is missing or ended by itself,
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 import signal
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import FrameType
 
 import stack
+from asking import ask, status
 from memory_limit import LimitedGroup, limited_group
-from processes import NotReadyError, Program, status
+from processes import NotReadyError, Program
 from settings import Settings, missing, parse
 
 _LONGEST_WAIT = 30.0
@@ -103,11 +101,7 @@ class Demo:
         """loading, healthy or failed, and why."""
         url = f"http://127.0.0.1:{self.settings.service_port}/model/health"
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                told = json.load(answer)
-        except urllib.error.HTTPError as error:
-            with contextlib.closing(error):
-                told = json.loads(error.read() or b"{}")
+            told = json.loads(ask(url).body or b"{}")
         except TimeoutError:
             return "does not answer"
         except (OSError, ValueError):

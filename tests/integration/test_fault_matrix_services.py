@@ -1,5 +1,6 @@
 """Real servers whose load fails, hangs, is killed or goes well: what `analyze` makes of the logs that they left."""
 
+import http.client
 import os
 import signal
 import socket
@@ -69,7 +70,7 @@ class Server:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
                 return str(answer.status)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             return f"{type(error).__name__}: {error}"
 
     def answers(self) -> bool:

@@ -1,5 +1,6 @@
 """Plain HTTP requests to what runs on this host."""
 
+import http.client
 import socket
 import urllib.error
 import urllib.request
@@ -23,14 +24,17 @@ def request(
     url: str, headers: dict[str, str] | None = None, *, method: str = "GET", body: bytes | None = None,
     timeout: float = 10,
 ) -> Answer:  # fmt: skip
-    """Any status is an answer. Raises OSError where nobody answers."""
+    """Any status is an answer. Raises OSError where nobody answers, or somebody dies over the answer."""
     asked = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=timeout) as answer:
-            return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+        try:
+            with urllib.request.urlopen(asked, timeout=timeout) as answer:
+                return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+    except http.client.HTTPException as error:
+        raise ConnectionResetError(f"half an answer from {url}: {error!r}") from error
 
 
 def answers(url: str) -> bool:
