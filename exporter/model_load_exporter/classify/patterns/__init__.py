@@ -1,7 +1,8 @@
 """What libraries, runtimes and kernels say when a load fails: the one table of wordings.
 
     row.py       what a row is; EXACT, PLAIN, VAGUE, LAST, FAILED: how far a wording is believed
-    files.py  fit.py  memory.py  gpu.py  hub.py  process.py    the rows, one file a branch of the tree of reasons
+    files.py  memory.py  gpu.py  hub.py  process.py            the rows, one file a branch of the tree of reasons;
+    remote_code.py  versions.py  packages.py  shapes.py  configuration.py    of the branch `fit`, one a reason
     signals.py   ends by a signal        platforms.py   what clouds, clusters and notebooks say of an end
     python.py    Python's own exceptions that tell no more than a name
     general.py   what errors of unknown libraries have in common: believed when no row above speaks
@@ -14,16 +15,20 @@ needs its frightening line in tests/unit/test_classify_calm.py.
 """
 
 from model_load_exporter.classify.patterns import (
+    configuration,
     files,
-    fit,
     general,
     gpu,
     hub,
     memory,
+    packages,
     platforms,
     process,
     python,
+    remote_code,
+    shapes,
     signals,
+    versions,
 )
 from model_load_exporter.classify.patterns.row import EXACT, FAILED, LAST, PLAIN, VAGUE, Pattern, compiled, fits
 
@@ -31,7 +36,11 @@ __all__ = ["EXACT", "FAILED", "LAST", "PATTERNS", "PLAIN", "VAGUE", "Pattern", "
 
 PATTERNS: tuple[Pattern, ...] = (
     *files.ROWS,
-    *fit.ROWS,
+    *remote_code.ROWS,
+    *versions.ROWS,
+    *packages.ROWS,
+    *shapes.ROWS,
+    *configuration.ROWS,
     *memory.ROWS,
     *gpu.ROWS,
     *hub.ROWS,
