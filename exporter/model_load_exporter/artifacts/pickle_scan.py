@@ -6,10 +6,11 @@ naming it is seen as that. A pickle that breaks off still ran what stood before:
 """
 
 import math
-from collections.abc import Callable
+import pickle as op  # for the names of its opcodes; nothing here is unpickled
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from model_load_exporter.artifacts.pickle_bytes import OPAQUE, SHORT, BrokenError, Read, Window
 from model_load_exporter.artifacts.pickle_globals import Global
 
 MAX_OPCODES = 20_000_000
@@ -21,20 +22,9 @@ MAX_VALUES = 4_000_000
 NEWEST = 5
 """The newest protocol of pickles."""
 
-WINDOW = 256 * 1024
-_SHORT = 1024
-"""Bytes of the longest string that is kept; no module has a longer name."""
-
 _KEPT_ITEMS = 8
 _MAX_STORAGES = 1_000_000
 _MAX_GLOBALS = 10_000
-
-Read = Callable[[int, int], bytes]
-"""read(offset, length): exactly that many bytes."""
-
-
-class BrokenError(Exception):
-    """The pickle cannot go on; the message is the rest of a sentence that begins with `its pickle`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +69,23 @@ def scan(read: Read, begin: int, size: int, *, arrays: bool = False) -> Scan:
     return result
 
 
-_OPAQUE = None
-_FIXED = {  # opcode: bytes of an argument that says nothing here
-    b"G"[0]: 8,
-    0x95: 8,
+# By opcode: the bytes of its argument or of that argument's length, or the values that it takes.
+_PUSHES = {
+    **dict.fromkeys((op.NONE, op.NEWTRUE, op.NEWFALSE, op.NEXT_BUFFER), 0),
+    **dict.fromkeys((op.EMPTY_TUPLE, op.EMPTY_LIST, op.EMPTY_DICT, op.EMPTY_SET), 0),
+    op.BINFLOAT: 8,
 }
-_PUSHES = frozenset(b"N)]}G") | {0x88, 0x89, 0x8F, 0x97}
-_NUMBERS = {b"J"[0]: (4, True), b"K"[0]: (1, False), b"M"[0]: (2, False)}
-_STRINGS = {b"X"[0]: 4, 0x8C: 1, 0x8D: 8}  # opcode: bytes of its length
-_OLD_STRINGS = {b"T"[0]: 4, b"U"[0]: 1}
-_BYTES = {b"B"[0]: 4, b"C"[0]: 1, 0x8E: 8, 0x96: 8}
-_TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}
-_DROPS = {b"a"[0]: 1, b"s"[0]: 2, b"b"[0]: 1}
-_OLD_LONG = {0x8A: 1, 0x8B: 4}
-
+_PUTS = {op.BINPUT: 1, op.LONG_BINPUT: 4}
+_GETS = {op.BINGET: 1, op.LONG_BINGET: 4}
+_NUMBERS = {op.BININT: (4, True), op.BININT1: (1, False), op.BININT2: (2, False)}
+_STRINGS = {op.BINUNICODE: 4, op.SHORT_BINUNICODE: 1, op.BINUNICODE8: 8}
+_OLD_STRINGS = {op.BINSTRING: 4, op.SHORT_BINSTRING: 1}
+_BYTES = {op.BINBYTES: 4, op.SHORT_BINBYTES: 1, op.BINBYTES8: 8, op.BYTEARRAY8: 8}
+_OLD_LONGS = {op.LONG1: 1, op.LONG4: 4}
+_EXTENSIONS = {op.EXT1: 1, op.EXT2: 2, op.EXT4: 4}
+_TUPLES = {op.TUPLE1: 1, op.TUPLE2: 2, op.TUPLE3: 3}
+_DROPS = {op.APPEND: 1, op.SETITEM: 2, op.BUILD: 1}
+_LINES = {op.PUT, op.GET, op.INT, op.LONG, op.FLOAT, op.STRING, op.UNICODE}
 
 _ALIGNMENT = "numpy_array_alignment_bytes"
 _DTYPE = Global("numpy", "dtype")
@@ -109,26 +102,18 @@ class _Dtype(NamedTuple):
         return int(self.code[1:]) * (4 if self.code.startswith("U") else 1)
 
 
-class _Machine:
+class _Machine(Window):
     """The unpickler's stack, marks and memo, over a window of the file."""
 
     def __init__(self, read: Read, begin: int, size: int, result: Scan, arrays: bool) -> None:
+        super().__init__(read, begin, size)
         self._arrays = arrays
         self._wrapped: dict[object, object] | None = None
-        self._read = read
-        self._size = size
-        self._base = begin
-        self._window = b""
-        self._at = 0
         self._result = result
         self._stack: list[object] = []
         self._marks: list[list[object]] = []
         self._memo: list[object] = []
         self._far: dict[int, object] = {}
-
-    @property
-    def position(self) -> int:
-        return self._base + self._at
 
     def run(self) -> None:
         """Until STOP. Raises BrokenError, or IndexError and ValueError where it is damaged."""
@@ -138,13 +123,13 @@ class _Machine:
                 self._refill()
                 if count and len(self._stack) + len(self._memo) + len(self._far) > MAX_VALUES:
                     raise BrokenError(f"holds more than {MAX_VALUES} values, far more than weights need")
-            code = self._window[self._at]
+            code = self._window[self._at : self._at + 1]
             self._at += 1
             stack = self._stack
-            if code in (0x71, 0x72):  # BINPUT, LONG_BINPUT
-                self._put(self._number(1 if code == 0x71 else 4), stack[-1])
-            elif code in (0x68, 0x6A):  # BINGET, LONG_BINGET
-                stack.append(self._get(self._number(1 if code == 0x68 else 4)))
+            if code in _PUTS:
+                self._put(self._number(_PUTS[code]), stack[-1])
+            elif code in _GETS:
+                stack.append(self._get(self._number(_GETS[code])))
             elif code in _NUMBERS:
                 stack.append(self._number(*_NUMBERS[code]))
             elif code in _STRINGS:
@@ -154,121 +139,121 @@ class _Machine:
                 if len(items) < _TUPLES[code]:
                     raise IndexError
                 stack[-_TUPLES[code] :] = [_tuple(items)]
-            elif code == 0x28:  # MARK
+            elif code == op.MARK:
                 self._marks.append(stack)
                 self._stack = []
                 if len(self._marks) > MAX_VALUES // 40:
                     raise BrokenError("nests deeper than weights do")
             elif code in _PUSHES:
-                self._at += _FIXED.get(code, 0)
-                stack.append(_OPAQUE)
-            elif code == 0x2E:  # STOP
+                self._at += _PUSHES[code]
+                stack.append(OPAQUE)
+            elif code == op.STOP:
                 self._result.value = stack.pop()
                 return
             else:
                 self._rare(code, stack)
         raise BrokenError(f"has more than {MAX_OPCODES} opcodes, far more than weights need")
 
-    def _rare(self, code: int, stack: list[object]) -> None:
+    def _rare(self, code: bytes, stack: list[object]) -> None:
         if code in _DROPS:
             if len(stack) <= _DROPS[code]:
                 raise IndexError
             del stack[-_DROPS[code] :]
-            if code == 0x62 and self._wrapped is not None:  # BUILD
+            if code == op.BUILD and self._wrapped is not None:
                 self._array(self._wrapped)
-        elif code == 0x74:  # TUPLE
+        elif code == op.TUPLE:
             items = self._since_mark()
             self._stack.append(_tuple(items))
-        elif code in (0x65, 0x75, 0x90):  # APPENDS, SETITEMS, ADDITEMS
+        elif code in (op.APPENDS, op.SETITEMS, op.ADDITEMS):
             items = self._since_mark()
             self._stack[-1]
-            if code == 0x75 and self._arrays and _ALIGNMENT in items:
+            if code == op.SETITEMS and self._arrays and _ALIGNMENT in items:
                 self._wrapped = dict(zip(items[::2], items[1::2], strict=False))
-        elif code in (0x6C, 0x64, 0x91):  # LIST, DICT, FROZENSET
+        elif code in (op.LIST, op.DICT, op.FROZENSET):
             self._since_mark()
-            self._stack.append(_OPAQUE)
-        elif code == 0x63:  # GLOBAL
+            self._stack.append(OPAQUE)
+        elif code == op.GLOBAL:
             stack.append(self._global(self._line(), self._line()))
-        elif code == 0x93:  # STACK_GLOBAL
+        elif code == op.STACK_GLOBAL:
             name, module = stack.pop(), stack.pop()
             stack.append(self._global(module, name))
-        elif code in (0x52, 0x81):  # REDUCE, NEWOBJ
+        elif code in (op.REDUCE, op.NEWOBJ):
             arguments = stack.pop()
             stack[-1] = self._called(stack[-1], arguments)
-        elif code == 0x92:  # NEWOBJ_EX
+        elif code == op.NEWOBJ_EX:
             del stack[-2:]
             stack[-1] = self._called(stack[-1])
-        elif code == 0x69:  # INST
+        elif code == op.INST:
             target = self._global(self._line(), self._line())
             self._since_mark()
             self._stack.append(self._called(target))
-        elif code == 0x6F:  # OBJ
+        elif code == op.OBJ:
             self._stack.append(self._called(self._since_mark()[0]))
-        elif code == 0x51:  # BINPERSID
+        elif code == op.BINPERSID:
             stack[-1] = self._persistent(stack[-1])
-        elif code == 0x50:  # PERSID
+        elif code == op.PERSID:
             self._persistent(self._line())
-            stack.append(_OPAQUE)
-        elif code in (0x82, 0x83, 0x84):  # EXT1, EXT2, EXT4
-            number = self._number(1 << (code - 0x82))
+            stack.append(OPAQUE)
+        elif code in _EXTENSIONS:
+            number = self._number(_EXTENSIONS[code])
             self._result.computed.append(f"imports extension {number} of a registry that is not in the file")
-            stack.append(_OPAQUE)
-        elif code == 0x94:  # MEMOIZE
+            stack.append(OPAQUE)
+        elif code == op.MEMOIZE:
             self._put(len(self._memo) + len(self._far), stack[-1])
-        elif code == 0x30:  # POP
+        elif code == op.POP:
             if stack:
                 stack.pop()
             else:
                 self._since_mark()
-        elif code == 0x31:  # POP_MARK
+        elif code == op.POP_MARK:
             self._since_mark()
-        elif code == 0x32:  # DUP
+        elif code == op.DUP:
             stack.append(stack[-1])
         elif code in _BYTES:
             self._skip(self._number(_BYTES[code]))
-            stack.append(_OPAQUE)
+            stack.append(OPAQUE)
         elif code in _OLD_STRINGS:
             stack.append(self._string(self._number(_OLD_STRINGS[code]), "latin-1"))
-        elif code in _OLD_LONG:
-            length = self._number(_OLD_LONG[code])
-            if length > _SHORT:
+        elif code in _OLD_LONGS:
+            length = self._number(_OLD_LONGS[code])
+            if length > SHORT:
                 self._skip(length)
-                stack.append(_OPAQUE)
+                stack.append(OPAQUE)
             else:
                 stack.append(int.from_bytes(self._take(length), "little", signed=True))
-        elif code == 0x80:  # PROTO
+        elif code == op.PROTO:
             self._result.protocol = self._number(1)
             if self._result.protocol > NEWEST:
                 raise BrokenError(f"is of protocol {self._result.protocol}; {NEWEST} is the newest that Python has")
-        elif code == 0x95:  # FRAME
+        elif code == op.FRAME:
             self._take(8)
-        elif code == 0x98:  # READONLY_BUFFER
+        elif code == op.READONLY_BUFFER:
             stack[-1]
-        elif code in b"pgILFSV":
+        elif code in _LINES:
             self._text(code, self._line(), stack)
         else:
-            raise BrokenError(f"has an opcode {code:#04x} that no Python knows")
+            raise BrokenError(f"has an opcode {code[0]:#04x} that no Python knows")
 
-    def _text(self, code: int, line: str, stack: list[object]) -> None:
+    def _text(self, code: bytes, line: str, stack: list[object]) -> None:
         """The opcodes of protocol 0, whose argument is a line."""
-        if code == 0x70:  # PUT
+        if code == op.PUT:
             self._put(_plain_int(line), stack[-1])
-        elif code == 0x67:  # GET
+        elif code == op.GET:
             stack.append(self._get(_plain_int(line)))
-        elif code in b"IL":
-            stack.append(_plain_int(line.removesuffix("L")) if len(line) < 20 else _OPAQUE)
-        elif code == 0x53:  # STRING: a Python literal; escapes could spell a name, so only plain ones are kept
+        elif code in (op.INT, op.LONG):
+            stack.append(_plain_int(line.removesuffix("L")) if len(line) < 20 else OPAQUE)
+        elif code == op.STRING:  # a Python literal; escapes could spell a name, so only plain ones are kept
             plain = line[1:-1]
-            stack.append(plain if len(line) > 1 and "\\" not in plain and len(line) < _SHORT else _OPAQUE)
-        elif code == 0x56:  # UNICODE
-            stack.append(line if "\\" not in line and len(line) < _SHORT else _OPAQUE)
+            stack.append(plain if len(line) > 1 and "\\" not in plain and len(line) < SHORT else OPAQUE)
+        elif code == op.UNICODE:
+            stack.append(line if "\\" not in line and len(line) < SHORT else OPAQUE)
         else:
-            stack.append(_OPAQUE)
+            stack.append(OPAQUE)
 
     def _global(self, module: object, name: object) -> object:
         if not (isinstance(module, str) and isinstance(name, str)):
             self._result.computed.append("imports a name that it computes")
-            return _OPAQUE
+            return OPAQUE
         found = Global(module, name)
         if len(self._result.globals) < _MAX_GLOBALS:
             self._result.globals[found] = None
@@ -276,12 +261,12 @@ class _Machine:
             raise BrokenError(f"imports more than {_MAX_GLOBALS} names")
         return found
 
-    def _called(self, target: object, arguments: object = _OPAQUE) -> object:
+    def _called(self, target: object, arguments: object = OPAQUE) -> object:
         if target == _DTYPE and isinstance(arguments, tuple) and arguments:
             return _Dtype(str(arguments[0]))
         if not isinstance(target, Global) and len(self._result.computed) < 100:
             self._result.computed.append("calls something that it computes")
-        return _OPAQUE
+        return OPAQUE
 
     def _array(self, wrapper: dict[object, object]) -> None:
         """Skips what joblib writes behind an array's description: a pickle of objects, or padding and raw items."""
@@ -295,7 +280,7 @@ class _Machine:
             self._result.computed += nested.computed
             if nested.broken:
                 raise BrokenError(nested.broken)
-            self._base, self._at, self._window = nested.end, 0, b""
+            self._move(nested.end)
             return
         if wrapper.get(_ALIGNMENT) is not None:
             self._skip(self._number(1))
@@ -310,7 +295,7 @@ class _Machine:
                 self._result.storages[key] = Storage(kind, key, count)
             case ("module", Global() as layer, *_):  # before torch 1.6: the class with its source, which is compared
                 return layer
-        return _OPAQUE
+        return OPAQUE
 
     def _since_mark(self) -> list[object]:
         items = self._stack
@@ -335,59 +320,12 @@ class _Machine:
             raise BrokenError("refers to a value that it does not have")
         return self._far[key]
 
-    def _number(self, width: int, signed: bool = False) -> int:
-        return int.from_bytes(self._take(width), "little", signed=signed)
-
-    def _string(self, length: int, encoding: str = "utf-8") -> object:
-        if length > _SHORT:
-            self._skip(length)
-            return _OPAQUE
-        return self._take(length).decode(encoding, "surrogatepass" if encoding == "utf-8" else "strict")
-
-    def _take(self, length: int) -> bytes:
-        if len(self._window) - self._at < length:
-            self._refill()
-        raw = self._window[self._at : self._at + length]
-        if len(raw) < length:
-            raise BrokenError("breaks off")
-        self._at += length
-        return raw
-
-    def _skip(self, length: int) -> None:
-        if length < 0 or self.position + length > self._size:
-            raise BrokenError("breaks off")
-        self._at += length
-
-    def _line(self) -> str:
-        """Up to the next newline; of a longer one than a name can be, no more than that it is longer."""
-        while (stop := self._window.find(b"\n", self._at)) < 0:
-            if self.position + len(self._window) - self._at >= self._size:
-                raise BrokenError("breaks off")
-            if len(self._window) - self._at >= WINDOW:  # text of megabytes: its beginning is enough
-                self._at += WINDOW - 1
-            left = len(self._window) - self._at
-            self._refill()
-            if len(self._window) <= left:  # a stream's size is not known before its end
-                raise BrokenError("breaks off")
-        raw = self._window[self._at : stop]
-        self._at = stop + 1
-        return raw[: 2 * _SHORT].decode("utf-8", "replace").rstrip("\r")
-
-    def _refill(self) -> None:
-        position = self.position
-        if position >= self._size:
-            raise BrokenError("breaks off")
-        self._base, self._at = position, 0
-        self._window = self._read(position, min(WINDOW, self._size - position))
-        if not self._window:
-            raise BrokenError("breaks off")
-
 
 def _tuple(items: list[object]) -> object:
     """Few items are kept, and no tuple in a tuple: nothing grows with what a file nests."""
     if len(items) > _KEPT_ITEMS:
-        return _OPAQUE
-    return tuple(_OPAQUE if type(item) is tuple else item for item in items)
+        return OPAQUE
+    return tuple(OPAQUE if type(item) is tuple else item for item in items)
 
 
 def _plain_int(line: str) -> int:

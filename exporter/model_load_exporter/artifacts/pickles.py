@@ -10,8 +10,9 @@ from pathlib import Path
 
 from model_load_exporter.artifacts.bounded import Damaged, note, opened
 from model_load_exporter.artifacts.format import Format
+from model_load_exporter.artifacts.pickle_bytes import Read
 from model_load_exporter.artifacts.pickle_globals import Global, is_harmless, is_needed, runs_code
-from model_load_exporter.artifacts.pickle_scan import NEWEST, Read, Scan, scan
+from model_load_exporter.artifacts.pickle_scan import NEWEST, Scan, scan
 from model_load_exporter.artifacts.summary import Summary
 
 _TRAINING = ("training_args.", "optimizer.", "scheduler.", "scaler.", "rng_state", "random_states")
