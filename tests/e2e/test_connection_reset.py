@@ -32,6 +32,7 @@ def reproduce(name: str) -> dict[str, dict[str, Any]]:
         [sys.executable, REPRODUCE, "--case", name, "--json"], capture_output=True, text=True, check=False, timeout=280
     )
     assert done.returncode in (0, 1), done.stderr
+    assert done.stdout, done.stderr
     runs = {run["phase"]: run for run in json.loads(done.stdout)["runs"]}
     if "skipped" in runs["before"]:
         pytest.skip(runs["before"]["skipped"])

@@ -368,6 +368,38 @@ Jan 31 10:01:00 h systemd[1]: Started svc.
 Jan 31 10:01:01 h svc[19]: Loading checkpoint shards:  50%
 """,
     ),
+    "a_worker_timed_out_and_another_began": (
+        "timeout",
+        """\
+[2026-01-31 10:00:35 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)
+[2026-01-31 10:00:36 +0000] [9] [INFO] Booting worker with pid: 9
+INFO:     Application startup complete.
+""",
+    ),
+    "a_hosts_log_with_a_reboot_and_no_service": (
+        "host_rebooted",
+        """\
+Jan 31 09:58:01 h CRON[4887]: pam_unix(cron:session): session opened for user root
+-- Reboot --
+Jan 31 10:00:00 h kernel: Linux version 6.1.0-13-amd64
+""",
+    ),
+    "nvidia_smi_before_the_kernels_word": (
+        "gpu_fault",
+        """\
+Unable to determine the device handle for GPU0000:01:00.0: Unknown Error
+NVRM: Xid (PCI:0000:01:00): 79, pid=811, name=python3, GPU has fallen off the bus.
+""",
+    ),
+    "the_question_for_custom_code_without_an_answer": (
+        "trust_remote_code_required",
+        """\
+The repository for org/m contains custom code which must be executed to correctly load the model.
+Do you wish to run the custom code? [y/N] Traceback (most recent call last):
+  File "/app/main.py", line 3, in <module>
+EOFError: EOF when reading a line
+""",
+    ),
 }
 
 

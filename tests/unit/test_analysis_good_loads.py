@@ -163,6 +163,34 @@ ModuleNotFoundError: No module named 'causal_conv1d'
 2026-01-31T10:00:09Z curl: (56) Recv failure: Connection reset by peer
 """,
     ),
+    "custom_code_allowed_when_asked": (
+        """\
+The repository for org/m contains custom code which must be executed to correctly load the model. You can inspect it.
+You can avoid this prompt in future by passing the argument `trust_remote_code=True`.
+
+Do you wish to run the custom code? [y/N] y
+Loading checkpoint shards: 100%
+""",
+    ),
+    "the_server_runs_already": (
+        """\
+Error: listen tcp 127.0.0.1:11434: bind: address already in use
+pulling manifest
+pulling 3c168af1dea0: 100%
+""",
+    ),
+    "an_indented_warning_of_triton": (
+        """\
+    W0316 07:48:38.533692 1 pinned_memory_manager.cc:237] Unable to allocate pinned system memory: CUDA driver version is insufficient for CUDA runtime version
+    I0316 07:48:38.724348 1 model_lifecycle.cc:818] successfully loaded 'yolo'
+""",
+    ),
+    "a_boot_log": (
+        """\
+[    0.000000] Linux version 6.1.0-13-amd64
+[    0.004000] Command line: BOOT_IMAGE=/vmlinuz-6.1.0-13-amd64
+""",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model_load_exporter.analysis.events import CLIENT_SIDE, KERNEL, Event
-from model_load_exporter.analysis.sign import BOOT, CAUSE, CLIENT, END, LOADED, SERVING, STAGE, STOP
+from model_load_exporter.analysis.sign import BEGIN, BOOT, CAUSE, CLIENT, END, LOADED, SERVING, STAGE, STOP
 from model_load_exporter.classify.patterns import EXACT, LAST, PLAIN, VAGUE
 from model_load_exporter.reasons import REASONS
 
@@ -24,6 +24,8 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "aborted": (*_MEMORY, *_GPU, "timeout", "disk_full"),
     # One rank dies, the others wait for it; its starter may give up before systemd tells who killed it.
     "timeout": (*_MEMORY, *_GPU, "segfault"),
+    # nvidia-smi finds no device where one fell off the bus.
+    "gpu_unavailable": ("gpu_fault",),
     # Kubernetes says OOMKilled of every container whose process the OOM killer ended, the host's out of memory too.
     "cgroup_oom_killed": ("host_oom_killed",),
     # What could not be written whole is damaged later, or not there.
@@ -34,6 +36,9 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
 
 _NO_LOAD = frozenset(("network_error", "timeout", "port_in_use", "killed"))
 """What may happen to a service that has its model without a load having failed."""
+_SERVICES = frozenset((BEGIN, STAGE, LOADED, SERVING, CAUSE, CLIENT))
+"""What only a service's log has."""
+_READING = frozenset(("download", "config", "tokenizer", "weights"))
 INCIDENTS = 20
 
 
@@ -92,7 +97,12 @@ class _Life:
 
     def counts(self, event: Event, everything: Sequence[Event]) -> bool:
         """Whether it is a failure of a load, given what was before it."""
-        if event.role in (STOP, BOOT):
+        if event.role == BOOT:
+            # A log of the host alone knows of no loads: that the host went down is what it has to tell.
+            return _loading(everything, event) or (
+                event.number > 1 and not any(o.role in _SERVICES for o in everything)
+            )
+        if event.role == STOP:
             return _loading(everything, event)
         up = self._up(event)
         if up is None or event.speaker == KERNEL or event.role == END:
@@ -111,6 +121,10 @@ class _Life:
         for at, other in enumerate(later):
             if other.role == LOADED:
                 return True
+            if event.reason == "timeout" and event.role == CAUSE:
+                continue  # another worker is up; it will load, too
+            if event.reason == "port_in_use" and other.stage in _READING and other.attempt == event.attempt:
+                return True  # who has the port serves this load
             if other.role == SERVING:
                 again = other.attempt > event.attempt
                 progress = any(between.role == STAGE for between in later[:at])
@@ -163,7 +177,7 @@ def _best(events: Sequence[Event]) -> Event:
         causes = [
             event
             for place, event in enumerate(events)
-            if (place <= at or best.reason == "cgroup_oom_killed" or _killed_beside(best, event))
+            if (place <= at or best.reason == "cgroup_oom_killed" or _told_late(best, event))
             and event.reason in EXPLAINED_BY.get(best.reason, ())
             and event.rank >= (max(EXACT, best.rank) if best.reason == "cgroup_oom_killed" else PLAIN)
             and not event.excused
@@ -174,9 +188,12 @@ def _best(events: Sequence[Event]) -> Event:
     return best
 
 
-def _killed_beside(best: Event, event: Event) -> bool:
-    """Whether the kernel ended what `best` waited for: told by systemd, so perhaps after the wait was given up."""
-    return best.reason == "timeout" and event.reason in ("host_oom_killed", "cgroup_oom_killed")
+def _told_late(best: Event, event: Event) -> bool:
+    """Whether the kernel did it: systemd tells whom it killed perhaps after their peers gave up, and people look into
+    its log last.
+    """
+    killed = best.reason == "timeout" and event.reason in ("host_oom_killed", "cgroup_oom_killed")
+    return killed or (best.reason == "gpu_unavailable" and event.speaker == KERNEL)
 
 
 def _told_by_others(best: Event, events: Sequence[Event]) -> Event:
@@ -201,7 +218,7 @@ def _last_words(best: Event, events: Sequence[Event]) -> Event:
 
 def _confidence(best: Event, events: Sequence[Event]) -> str:
     """high: exact words, and nothing as exact says otherwise. low: only an end, a vague line, or an unknown error."""
-    if best.rank <= VAGUE:
+    if best.rank <= VAGUE or (best.role == BOOT and best.stage is None):
         return "low"
     explained = EXPLAINED_BY.keys()
     rivals = {

@@ -19,7 +19,7 @@ _GOES_ON = (
     r"\busing \S+ instead\b|\bCannot import \S.* module for custom nodes:|"
     r"\b[Aa]ttempt \d+(?: of |/)\d+ failed"
 )
-_WARNING = r"(?:^|[\s\[(:|\"])(?:WARN|WARNING|warn|warning)(?=[\s\]):|\"]|$)|(?:^|\d: )W(?:\d{4})? \w"
+_WARNING = r"(?:^|[\s\[(:|\"])(?:WARN|WARNING|warn|warning)(?=[\s\]):|\"]|$)|(?:^\s*|\d: )W(?:\d{4})? \w"
 # What is done without: the traceback below says why it was not found.
 _WITHOUT = r"(?i)\b(?:will|would) not be (?:enabled|used|available|loaded|supported)\b|\bnon-fatal\b"
 _GAVE_UP = r"(?i)no (?:more )?retr|retries exceeded|giving up|not retrying|cannot be ignored"

@@ -19,7 +19,7 @@ _LEVEL = (
     r"|^(?:[\d\W]\S*\s+){0,3}(?:debug|info|notice|trace|warn|warning)(?=[\s:|]|$)"
     r"|[\[(|\":]\s*(?:debug|info|notice|trace|warn|warning)\s*[\])|\":/]"
     r"|\b(?i:level|severity|lvl)[\"']?\s*[=:]\s*[\"']?(?i:debug|info|notice|trace|warn)"
-    r"|(?:^|[\[\]\d:>]\s?)[DIWV](?:\d{3,6})?[\s\]](?=.)"
+    r"|(?:^|[\[\]\d:>]\s?)[DIWV](?:\d{3,6})?[\s\]](?=.)|^\s+[DIWV]\d{4} "
     r"|^npm warn|^W: |^I: "
 )
 _WARNING = r"(?:^|:\d+: )\w*Warning: |^\s*warnings\.warn\("

@@ -88,6 +88,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("config_invalid", "only supports ", r"\b(?:ERROR|Error|error)\b.{0,300}\bonly supports ", "", rank=VAGUE),
     Pattern("config_invalid", "expected ",
             r"ValueError: Expected (?:a|an|one|the|either) .{0,300}(?:[Rr]eceived|[Gg]ot)\b", "", rank=VAGUE),
+    Pattern("config_invalid", "error: a value is required for '", "", "clap", loud=True),
     Pattern("config_invalid", "error: invalid value", r"error: invalid value .{1,200} for '", "clap", loud=True),
     Pattern("config_invalid", "runtime env plugin ", r"Error", "ray", "2-"),
     Pattern("config_invalid", "invalid argument: ", r"failed to load '[^']+' version \d+: Invalid argument: ",

@@ -125,6 +125,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("gpu_unavailable", "cuda unknown error", r"Error|Exception", "torch"),
     Pattern("gpu_unavailable", "cuda error: system not yet initialized", "", "CUDA"),
     Pattern("gpu_unavailable", "rminitadapter failed", "", "NVIDIA driver", log=True),
+    Pattern("gpu_unavailable", "device acquire failed", r"(?i)synStatus|error", "habana"),
     Pattern("gpu_unavailable", "nvidia probe routine failed", "", "NVIDIA driver", log=True, rank=PLAIN),
     # faults
     Pattern("gpu_fault", "sxid (pci", "", "NVIDIA driver", log=True),

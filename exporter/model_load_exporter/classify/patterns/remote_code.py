@@ -6,7 +6,10 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("trust_remote_code_required", "trust_remote_code=true",
             r"(?i)requires you to execute|contains custom code|please pass the argument|set the option|allow "
             r"custom code", "transformers, vllm"),
-    Pattern("trust_remote_code_required", "contains custom code which must be executed", "", "transformers", "4.30-"),
+    Pattern("trust_remote_code_required", "contains custom code which must be executed", r"(?i)error|exception",
+            "transformers", "4.30-", note="without an error these are the words of the question whether it may run"),
+    Pattern("trust_remote_code_required", "do you wish to run the custom code? [y/n]",
+            r"\[y/N\]\s*(?:[nN]\b|Traceback|EOFError|\w*Error:)", "transformers", "4.36-"),
     Pattern("trust_remote_code_required", "trust-remote-code",
             r"(?i)^(?!.*custom tokenizer not yet).*(?:(?:error|must|require|please|need|to allow).{0,200}"
             r"--trust-remote-code|--trust-remote-code.{0,80}(?:required|to allow))", "vllm, sglang, TGI", rank=PLAIN),
