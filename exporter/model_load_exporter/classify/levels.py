@@ -31,6 +31,7 @@ _ADVICE = (
 )
 _WENT_ON = (
     r"(?i)\b(?:will ignore (?:the |this )?error|error caught was: |falling back to|non-?fatal"
+    r"|there was a problem when trying to write in your cache folder|error occurred while writing the file to cache: "
     r"|continuing (?:anyway|without)|TryGetProviderInfo_\w+|LoadLib\(\S+\) failed|http request: [a-z]+ https?)\b"
 )
 _QUOTED_SOURCE = (

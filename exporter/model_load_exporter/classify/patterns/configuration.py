@@ -89,6 +89,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("config_invalid", "expected ",
             r"ValueError: Expected (?:a|an|one|the|either) .{0,300}(?:[Rr]eceived|[Gg]ot)\b", "", rank=VAGUE),
     Pattern("config_invalid", "error: a value is required for '", "", "clap", loud=True),
+    Pattern("config_invalid", "error: unknown ", r"Error: unknown (?:shorthand )?(?:flag|command)\b", "cobra",
+            loud=True),
     Pattern("config_invalid", "error: invalid value", r"error: invalid value .{1,200} for '", "clap", loud=True),
     Pattern("config_invalid", "runtime env plugin ", r"Error", "ray", "2-"),
     Pattern("config_invalid", "invalid argument: ", r"failed to load '[^']+' version \d+: Invalid argument: ",

@@ -37,6 +37,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("version_incompatible", "deprecated", _E + r"(?i:.{0,200}(?:removed|no longer supported|deprecated and))",
             rank=VAGUE),
     Pattern("version_incompatible", "no longer supported", _E, rank=VAGUE),
+    Pattern("version_incompatible", "future version", _E, rank=VAGUE),
     Pattern("version_incompatible", "has been removed", _E, rank=VAGUE),
     Pattern("version_incompatible", "architecture",
             _E + r"(?i:.{0,200}(?:unsupported|unknown|not supported|unrecognized).{0,40}architecture|"
@@ -58,6 +59,10 @@ ROWS: tuple[Pattern, ...] = (
             r".*\b(?:fail\w*|unable|cannot|could not|can't) (?:to )?allocate\b.{0,60}(?:\bbytes|"
             r"\bmemory|\d ?[KMGT]i?B)\b",
             rank=VAGUE),
+    Pattern("host_memory_error", "memory allocation failed",
+            r"(?i)^(?!.*(?:GPU|CUDA|VRAM|Metal|Vulkan|HIP|ROCm|SYCL|device)).*memory allocation failed", rank=VAGUE),
+    Pattern("gpu_out_of_memory", "memory allocation failed",
+            r"(?i)\b(?:GPU|CUDA|VRAM|Metal|Vulkan|HIP|ROCm|SYCL|device) memory allocation failed", rank=VAGUE),
     Pattern("unsafe_pickle", "unsafe",
             _E + r"(?i:.{0,200}(?:unsafe|malicious).{0,80}(?:pickle|file|model|load|checkpoint))", rank=VAGUE),
     Pattern("file_corrupted", "corrupt",
@@ -98,6 +103,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("file_missing", "find",
             r"(?i)\b(?:cannot|can't|could not|couldn't|unable to|failed to|did not) find .{0,120}\b(?:file|folder|"
             r"directory|model|weights?|checkpoint)\b.{0,80}\b(?:exiting|aborting|giving up|quitting)\b", rank=VAGUE),
+    Pattern("file_missing", "unable to find '", r"unable to find '/.{1,300}' for model instance", "tritonserver",
+            rank=VAGUE),
     Pattern("file_missing", "unable to read", _E + r"(?i:.{0,100}unable to read .{0,40}(?:model|file|[/\\]))",
             rank=VAGUE),
     Pattern("file_missing", "open",

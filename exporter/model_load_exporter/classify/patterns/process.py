@@ -55,6 +55,8 @@ ROWS: tuple[Pattern, ...] = (
         for needle in (" in time", " within ")
     ),
     Pattern("timeout", "deadline", r"(?i)deadline[ _]?exceeded", "grpc, Go", rank=VAGUE),
+    Pattern("timeout", "gunicorn ended the worker", "", "model-load-exporter",
+            note="our own words, in the chain of whatever the abort made of the load"),
     Pattern("timeout", "worker timeout (pid", "", "uvicorn, gunicorn", log=True, rank=PLAIN),
     Pattern("timeout", "blocked for more than", r"task \S+:\d+ blocked for more than \d+ seconds", "kernel", log=True,
             rank=LAST),
@@ -62,8 +64,8 @@ ROWS: tuple[Pattern, ...] = (
             r"(?i)^(?!.*(?:http|connect|read|socket|ssl)).*(?:error|exception)\b.{0,200}timed out", "", rank=VAGUE),
     Pattern("killed", "failed liveness probe, will be restarted", "", "kubernetes", log=True),
     # it ended, and that is all
-    Pattern("process_died", "runner process has terminated", r"process has terminated\W*(?:at\b.*)?$", "ollama",
-            "-0.1.40", log=True, rank=LAST),
+    Pattern("process_died", "runner process has terminated",
+            r"process has terminated(?:\W*(?:at\b.*)?|: %!w\(<nil>\))$", "ollama", log=True, rank=LAST),
     Pattern("process_died", "remote server", r"(?i)remote server \S+ closed", "xoscar", rank=LAST),
     Pattern("process_died", "exited unexpectedly",
             r"(?i)\b(?:process|worker|server|engine|runner|child|backend|subprocess)\b.{0,60}\bexited unexpectedly", "",
@@ -123,6 +125,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("unknown", "unable to load model", "", "servers", log=True, rank=FAILED),
     Pattern("unknown", "failed to create context with model", "", "llama.cpp", log=True, rank=FAILED),
     Pattern("unknown", "could not load model", "", "servers", log=True, rank=FAILED),
+    Pattern("unknown", "could be loaded", r"(?i)\bno model could be loaded", "programs", log=True, rank=FAILED),
+    Pattern("unknown", "error domain=com.apple.coreml", "", "Core ML", log=True, rank=FAILED),
     Pattern("unknown", "error loading llama server", "", "ollama", log=True, rank=FAILED),
     Pattern("unknown", "runner process has terminated", "", "ollama", log=True, rank=FAILED),
     Pattern("unknown", "unavailable: ", r"\bUNAVAILABLE: (?:Internal|Not found|Invalid argument)", "triton", log=True,
