@@ -1,13 +1,13 @@
 """What is loaded now: which processes hold which models, and the memory that it takes. A slice a {target, model}."""
 
 from collections.abc import Hashable, Iterable
-from typing import cast
 
 from prometheus_client import Metric
 
 from model_load_exporter.collectors.base import counter, gauge
+from model_load_exporter.collectors.recorded import RecordedCollector
 from model_load_exporter.holding import Hold
-from model_load_exporter.loads import Key, Loads
+from model_load_exporter.loads import Key
 from model_load_exporter.reasons import REASONS
 
 DEATHS = (
@@ -23,19 +23,10 @@ DEATHS = (
 """The reasons for which a process that holds a model can end."""
 
 
-class HoldersCollector:
+class HoldersCollector(RecordedCollector):
     """The models that processes hold. Reads the state that the recorder keeps; touches no disk."""
 
     name = "holders"
-    blocking = False
-
-    def __init__(self, loads: Loads) -> None:
-        self._loads = loads
-
-    def version(self) -> Hashable:
-        """Another value with each event."""
-        with self._loads.lock:
-            return self._loads.version
 
     def slices(self) -> Iterable[tuple[Hashable, Hashable]]:
         """Each known {target, model}."""
@@ -43,14 +34,7 @@ class HoldersCollector:
         with loads.lock:
             return [(key, (loads.tallies[key].version, loads.config_version)) for key in loads.known()]
 
-    def collect(self) -> Iterable[Metric]:
-        """Every family of every {target, model}, a slice at a time."""
-        return [metric for name, _ in self.slices() for metric in self.collect_slice(name)]
-
-    def collect_slice(self, name: Hashable) -> Iterable[Metric]:
-        """Every family of one {target, model}."""
-        key = cast(Key, name)
-        labels = {"target": key[0], "model": key[1]}
+    def _families(self, key: Key, labels: dict[str, str]) -> Iterable[Metric]:
         with self._loads.lock:
             holds = [held.hold for rows in self._loads.held.values() for held in rows if held.key == key]
             deaths = self._loads.tallies[key].deaths

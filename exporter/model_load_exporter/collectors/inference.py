@@ -2,28 +2,19 @@
 
 from collections.abc import Hashable, Iterable
 from itertools import accumulate
-from typing import cast
 
 from prometheus_client import Metric
 
 from model_load_exporter.collectors.base import counter, gauge
+from model_load_exporter.collectors.recorded import RecordedCollector
 from model_load_exporter.inference import INFERENCE_BUCKETS
-from model_load_exporter.loads import Key, Loads
+from model_load_exporter.loads import Key
 
 
-class InferenceCollector:
+class InferenceCollector(RecordedCollector):
     """Inferences of the models that are held, and so may serve, or that served. Reads the recorder's state only."""
 
     name = "inference"
-    blocking = False
-
-    def __init__(self, loads: Loads) -> None:
-        self._loads = loads
-
-    def version(self) -> Hashable:
-        """Another value with each event."""
-        with self._loads.lock:
-            return self._loads.version
 
     def slices(self) -> Iterable[tuple[Hashable, Hashable]]:
         """Each {target, model} that has samples."""
@@ -36,14 +27,7 @@ class InferenceCollector:
                 if key in held or loads.tallies[key].inferences
             ]
 
-    def collect(self) -> Iterable[Metric]:
-        """Every family of every {target, model}, a slice at a time."""
-        return [metric for name, _ in self.slices() for metric in self.collect_slice(name)]
-
-    def collect_slice(self, name: Hashable) -> Iterable[Metric]:
-        """Every family of one {target, model}; without samples where nothing serves it."""
-        key = cast(Key, name)
-        labels = {"target": key[0], "model": key[1]}
+    def _families(self, key: Key, labels: dict[str, str]) -> Iterable[Metric]:
         with self._loads.lock:
             tally = self._loads.tallies[key]
             count, failures, seconds = tally.inferences, tally.inference_failures, tally.inference_seconds

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Hashable, Iterable
 from itertools import accumulate
-from typing import Any, cast
+from typing import Any
 
 from prometheus_client import Metric
 
 from model_load_exporter.attempt import stage_label
 from model_load_exporter.collectors.base import counter, gauge
+from model_load_exporter.collectors.recorded import RecordedCollector
 from model_load_exporter.loads import Key, Loads, OpenLoad
 from model_load_exporter.reasons import REASONS
 from model_load_exporter.tally import BUCKETS, Tally
@@ -16,14 +17,13 @@ from model_load_exporter.tally import BUCKETS, Tally
 Labels = dict[str, str]
 
 
-class LoadsCollector:
+class LoadsCollector(RecordedCollector):
     """The loads of services. Reads the state that the recorder keeps; touches no disk."""
 
     name = "loads"
-    blocking = False
 
     def __init__(self, loads: Loads, clock: Callable[[], float] = time.time) -> None:
-        self._loads = loads
+        super().__init__(loads)
         self._clock = clock
 
     def version(self) -> Hashable:
@@ -47,14 +47,7 @@ class LoadsCollector:
                 for tally in (loads.tallies[key],)
             ]
 
-    def collect(self) -> Iterable[Metric]:
-        """Every family of every {target, model}, a slice at a time."""
-        return [metric for name, _ in self.slices() for metric in self.collect_slice(name)]
-
-    def collect_slice(self, name: Hashable) -> Iterable[Metric]:
-        """Every family of one {target, model}."""
-        key = cast(Key, name)
-        labels = {"target": key[0], "model": key[1]}
+    def _families(self, key: Key, labels: dict[str, str]) -> Iterable[Metric]:
         with self._loads.lock:
             tally = self._loads.tallies[key]
             running = [load for load in self._loads.open.values() if load.key == key]
