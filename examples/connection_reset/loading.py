@@ -30,7 +30,7 @@ def load() -> Translate:
     """The model, ready to translate; each stage is told to the journal and to the log."""
     folder = os.environ["MODEL"]
     with track_load(NAME, path=folder) as attempt:
-        say(f"Loading model {NAME} from {folder}: tokenizer")
+        say(f"Loading tokenizer of {NAME} from {folder}")
         with attempt.stage("tokenizer"):
             from tokenizers import Tokenizer
 

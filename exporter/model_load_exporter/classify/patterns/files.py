@@ -48,6 +48,9 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("file_missing", "model not found in any model repository", "", "triton"),
     Pattern("file_missing", "at least one version must be available", "", "triton"),
     Pattern("file_missing", "no versions of servable", "", "tensorflow-serving", loud=True),
+    Pattern("not_found_remote", "does not appear to have a file named",
+            r"(?:^|[\s:'\"`\[(])(?!(?:models?|checkpoints?|outputs?|results?|weights|data|\.+)/)[\w.-]+/[\w.-]+ does "
+            r"not appear.{1,200}Checkout '", "transformers", rank=PLAIN, note="OWNER/NAME is a repository; all else a folder"),
     Pattern("file_missing", "does not appear to have a file named", "", "transformers", rank=PLAIN),
     Pattern("file_missing", "repo id must be in the form", r": '(?:[/~.]|[A-Za-z]:\\)", "huggingface_hub", rank=PLAIN,
             note="a path that is no folder is taken for a repository's name"),

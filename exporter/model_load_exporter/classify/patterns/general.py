@@ -169,6 +169,8 @@ ROWS: tuple[Pattern, ...] = (
             _ARGUMENT + r".{0,300}\b(?:supported only|only .{1,60}supported|supported when)", rank=VAGUE),
     Pattern("config_invalid", "supports ", _ARGUMENT + r".{0,300}\bsupports .{0,200}\b(?:but|got)\b", rank=VAGUE),
     Pattern("config_invalid", "support", r"AssertionError.{0,300}(?:not|n't|only) (?:\w+ ){0,2}support", rank=VAGUE),
+    Pattern("config_invalid", "does not support", r"error loading model: .{0,200}does not support", "llama.cpp",
+            rank=VAGUE),
     Pattern("config_invalid", "require", _ARGUMENT + r".{0,300}\b(?:requires?|(?:is|are) required)\b", rank=VAGUE),
     Pattern("config_invalid", "please",
             _E + r".{0,400}[Pp]lease (?:set|pass|provide|specify|choose|use|enable|disable|make sure|check (?:the|"

@@ -4,7 +4,7 @@ from model_load_exporter.classify.patterns.row import PLAIN, VAGUE, Pattern
 
 ROWS: tuple[Pattern, ...] = (
     Pattern("host_memory_error", "defaultcpuallocator", r"can't allocate memory|not enough memory", "torch"),
-    Pattern("host_memory_error", "std::bad_alloc", "", "C++"),
+    Pattern("host_memory_error", "std::bad_alloc", r"^(?!.*cudaError)", "C++"),
     Pattern("host_memory_error", "unable to allocate", r"MemoryError|[KMGTP]iB for an array", "numpy"),
     Pattern("host_memory_error", "unable to mmap", r"unable to mmap \d+ bytes from file.{0,300}Cannot allocate memory",
             "torch"),

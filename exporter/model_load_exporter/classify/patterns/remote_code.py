@@ -7,7 +7,9 @@ ROWS: tuple[Pattern, ...] = (
             r"(?i)requires you to execute|contains custom code|please pass the argument|set the option|allow "
             r"custom code", "transformers, vllm"),
     Pattern("trust_remote_code_required", "contains custom code which must be executed", r"(?i)error|exception",
-            "transformers", "4.30-", note="without an error these are the words of the question whether it may run"),
+            "transformers", "4.30-"),
+    Pattern("trust_remote_code_required", "contains custom code which must be executed", "", "transformers", "4.30-",
+            rank=PLAIN, note="also the question whether it may run, which somebody may have answered"),
     Pattern("trust_remote_code_required", "do you wish to run the custom code? [y/n]",
             r"\[y/N\]\s*(?:[nN]\b|Traceback|EOFError|\w*Error:)", "transformers", "4.36-"),
     Pattern("trust_remote_code_required", "trust-remote-code",

@@ -35,6 +35,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("version_incompatible", "compiled using numpy 1.x cannot be run in", "", "numpy", "2.0-"),
     Pattern("version_incompatible", "numpy.core.multiarray failed to import", "", "numpy"),
     Pattern("version_incompatible", "numpy.dtype size changed", "", "numpy"),
+    Pattern("version_incompatible", "loaded runtime cudnn library: ", r"but source was compiled with", "tensorflow"),
     Pattern("version_incompatible", "compiled against api version", r"(?i)error|but this version of numpy", "numpy"),
     Pattern("version_incompatible", "no module named 'numpy._core", "", "numpy", "-1.x",
             note="a pickle written under numpy 2"),
