@@ -37,7 +37,7 @@ ONLY_FILES_TELL = {
     "safetensors_lfs_pointer": "pointer", "transformers_lfs_pointer": "pointer", "gguf_lfs_pointer": "pointer",
     "h5_lfs_pointer": "pointer", "onnx_lfs_pointer": "pointer", "onnx_data_lfs_pointer": "pointer",
     "saved_model_graph_lfs_pointer": "pointer", "tflite_lfs_pointer": "pointer",
-    "torch_empty": "empty", "bin_empty": "empty", "joblib_empty": "empty", "h5_empty": "empty", "onnx_empty": "empty",
+    "joblib_empty": "empty", "h5_empty": "empty", "onnx_empty": "empty",
     # "header too small" of a safetensors file of 0 to 7 bytes: mostly of 0.
     "safetensors_header_too_small": "few bytes", "safetensors_cut_in_its_length": "few bytes",
     # torch takes zero bytes for a .tar archive of 2017, which may only be unpickled whole.

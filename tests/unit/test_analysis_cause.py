@@ -391,6 +391,48 @@ Unable to determine the device handle for GPU0000:01:00.0: Unknown Error
 NVRM: Xid (PCI:0000:01:00): 79, pid=811, name=python3, GPU has fallen off the bus.
 """,
     ),
+    "what_a_scheduler_guesses_is_no_cause": (
+        "process_died",
+        """\
+ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
+Worker exit detail: Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: \
+(1) the process was killed by the OOM killer, (2) ray stop was called, or (3) the worker crashed due to SIGSEGV
+""",
+    ),
+    "another_process_loaded_in_the_same_second": (
+        "gpu_out_of_memory",
+        """\
+2026-01-31 10:00:28,100 [Stage-0] ERROR torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB
+2026-01-31 10:00:28,900 [Stage-1] INFO Model loaded successfully.
+""",
+    ),
+    "an_exception_before_another_writers_line": (
+        "resource_limit",
+        """\
+OSError: [Errno 24] Too many open files: '/venv/METADATA'job-0 20250615-09:26:54 worker 0 INFO: Running initialization
+""",
+    ),
+    "a_servable_that_is_tried_again": (
+        "version_incompatible",
+        """\
+2026-01-31 10:00:07.085314: I cc/saved_model/loader.cc:333] SavedModel load for tags { serve }; Status: fail: Not found: Op type not registered 'X' in binary
+""",
+    ),
+    "exceptions_ignored_at_the_exit": (
+        "file_missing",
+        """\
+OSError: Error no file named pytorch_model.bin, model.safetensors found in directory ./m.
+Exception ignored in: <function finalizer at 0x000002301AA30720>
+Traceback (most recent call last):
+TypeError: '>=' not supported between instances of 'NoneType' and 'int'
+""",
+    ),
+    "macos_panicked": (
+        "host_rebooted",
+        """\
+panic(cpu 0 caller 0xfffffe00427add7c): watchdog timeout: no checkins from watchdogd in 93 seconds
+""",
+    ),
     "the_question_for_custom_code_without_an_answer": (
         "trust_remote_code_required",
         """\

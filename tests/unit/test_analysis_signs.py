@@ -132,6 +132,7 @@ LINES: list[tuple[str, str, str]] = [
     ("systemd-logind[1]: System is rebooting.", BOOT, "host_rebooted"),
     ("systemd-logind[1]: The system will power off now!", BOOT, "host_rebooted"),
     ("[   12.000000] Kernel panic - not syncing: Fatal exception", END, "host_rebooted"),
+    ("panic(cpu 0 caller 0xfffffe00427add7c): watchdog timeout: no checkins from watchdogd", END, "host_rebooted"),
     ("[    1.000000] rtc_cmos 00:04: setting system clock to 2026-01-31T10:00:00 UTC (1769853600)", CLOCK_SET, ""),
     ("[error] 7#7: *1 upstream prematurely closed connection while reading", CLIENT, "network_error"),
     ("[error] *1 recv() failed while reading response header from upstream", CLIENT, "network_error"),

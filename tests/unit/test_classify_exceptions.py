@@ -67,6 +67,10 @@ OUT_OF_MEMORY = foreign("torch.OutOfMemoryError", RuntimeError)
         ((OSError(24, "Too many open files"),), "resource_limit"),
         ((OSError(98, "Address already in use"),), "port_in_use"),
         ((SystemExit(1),), "process_died"),
+        (
+            (RuntimeError("Worker unexpectedly exits with a connection error. Some common causes include: SIGSEGV"),),
+            "process_died",
+        ),
         # An abort in the midst of an extension's import.
         ((ImportError("init failed"), SystemExit(1), TimeoutError("gunicorn ended the worker: x")), "timeout"),
         ((SystemExit(1), RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")), "gpu_out_of_memory"),

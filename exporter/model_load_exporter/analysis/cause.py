@@ -119,7 +119,7 @@ class _Life:
         """Whether the model was loaded after it."""
         later = [other for other in self._events if other.at > event.at]
         for at, other in enumerate(later):
-            if other.role == LOADED:
+            if other.role == LOADED and not _at_once(event, other):
                 return True
             if event.reason == "timeout" and event.role == CAUSE:
                 continue  # another worker is up; it will load, too
@@ -137,6 +137,13 @@ class _Life:
         """LOADED or SERVING if the attempt had got so far before the event."""
         before = {o.role for o in self._events if o.at < event.at and o.attempt == event.attempt}
         return LOADED if LOADED in before else SERVING if SERVING in before else None
+
+
+def _at_once(event: Event, other: Event) -> bool:
+    """Whether both were told in one second: no second try is over so soon; it is another process's."""
+    told = not (event.carried or other.carried or event.excused) and event.rank >= EXACT
+    times = event.seconds, other.seconds
+    return told and times[0] is not None and times[1] is not None and abs(times[1] - times[0]) < 1
 
 
 def _loading(events: Sequence[Event], event: Event) -> bool:

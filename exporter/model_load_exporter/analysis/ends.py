@@ -143,6 +143,7 @@ _HOSTS = (
     Sign(BOOT, "system is rebooting", "", "host_rebooted", PLAIN),
     Sign(BOOT, "system will power off now", "", "host_rebooted", PLAIN),
     Sign(END, "kernel panic - not syncing", "", "host_rebooted", EXACT),
+    Sign(END, "panic(cpu ", r"panic\(cpu \d+ caller 0x", "host_rebooted", EXACT, "macOS panicked", owns=True),
     Sign(CLOCK_SET, "setting system clock to"),
 )
 

@@ -22,6 +22,7 @@ _GOES_ON = (
 _WARNING = r"(?:^|[\s\[(:|\"])(?:WARN|WARNING|warn|warning)(?=[\s\]):|\"]|$)|(?:^\s*|\d: )W(?:\d{4})? \w"
 # What is done without: the traceback below says why it was not found.
 _WITHOUT = r"(?i)\b(?:will|would) not be (?:enabled|used|available|loaded|supported)\b|\bnon-fatal\b"
+_UNRAISED = ("Traceback", "Exception ignored in")
 _ALLOWED = "Do you wish to run the custom code? [y/N] y"
 _GAVE_UP = r"(?i)no (?:more )?retr|retries exceeded|giving up|not retrying|cannot be ignored"
 
@@ -47,7 +48,7 @@ class Judge:
 
 def goes_on(line: Line) -> bool:
     """Whether the line, or one just below it that is no traceback, says that the speaker has another way."""
-    near = " ".join((line.text, *(text for text in line.following[:2] if not text.startswith((" ", "Traceback")))))
+    near = " ".join((line.text, *(text for text in line.following[:2] if not text.startswith((" ", *_UNRAISED)))))
     if any(_ALLOWED in text for text in line.following):
         return True
     return compiled(_GOES_ON).search(near) is not None and compiled(_GAVE_UP).search(near) is None

@@ -1,6 +1,6 @@
 """What one link of a chain says, and how far it is to be believed."""
 
-from model_load_exporter.classify import patterns
+from model_load_exporter.classify import levels, patterns
 from model_load_exporter.classify.chain import Link
 from model_load_exporter.classify.known import ERRNOS, LOOKUPS, NAMES, NETWORK_MODULES, STATUS_TYPES, TYPES
 
@@ -20,7 +20,7 @@ class Judgement:
 def judge(link: Link) -> Judgement | None:
     """The most believable of message, error number and type (in this order where they rank equal), or None."""
     head = link.type.removeprefix("builtins.") + ": "
-    hit = patterns.search(head + link.text)
+    hit = patterns.search(levels.said(head + link.text))
     found = [] if hit is None else [(hit[0].reason, hit[0].rank, max(hit[1] - len(head), 0))]
     # getaddrinfo's numbers overlap with errno's on some systems; its type says all there is to say.
     if link.errno in ERRNOS and "socket.gaierror" not in link.bases:

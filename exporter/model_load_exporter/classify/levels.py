@@ -10,6 +10,7 @@ from model_load_exporter.classify.patterns import compiled
 IGNORED = "Exception ignored in"
 """Python's header of a traceback that changed nothing: a destructor at the end of the process."""
 
+_GUESSES = " common causes include"
 _HEAD = 240
 """Characters in which a logger's prefix ends."""
 
@@ -42,6 +43,11 @@ _WORKERS_STREAM = r"-std(?:out|err)\b|\| stderr \||\bstderr F |MODEL_LOG"
 """A line that a server took from its worker's output and gave a level of its own."""
 
 
+def said(line: str) -> str:
+    """The line without what its writer only guesses: ray lists each way in which a process can die."""
+    return line.partition(_GUESSES)[0]
+
+
 def harmless(line: str, exception: bool = False) -> bool:
     """Whether the line says by its form that nothing failed. exception: whether it ends as a printed exception does."""
     head = line[:_HEAD]
@@ -52,6 +58,8 @@ def harmless(line: str, exception: bool = False) -> bool:
     level = compiled(_LEVEL).search(head)
     if level is None or compiled(_WORKERS_STREAM).search(head):
         return False
+    if exception and compiled(r"\s*[\w.]*(?:Error|Exception): ").match(line):
+        return False  # what comes behind it is its message, or another writer's line without a break
     # `INFO - ModuleNotFoundError: ...`: a traceback that was logged line by line. An exception's name further on in a
     # sentence is what the library does without.
     return not (exception and _begins_with_exception(line, level.end()))

@@ -67,6 +67,7 @@ def _heard(lines: list[str]) -> list[tuple[int, str]]:
 
 
 def _line_verdict(line: str, following: Sequence[str], table: Sequence[patterns.Pattern]) -> Verdict | None:
+    line = levels.said(line)
     if not line.strip():
         return None
     link = tracebacks.parse_line(line, following)

@@ -50,7 +50,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("file_missing", "no versions of servable", "", "tensorflow-serving", loud=True),
     Pattern("not_found_remote", "does not appear to have a file named",
             r"(?:^|[\s:'\"`\[(])(?!(?:models?|checkpoints?|outputs?|results?|weights|data|\.+)/)[\w.-]+/[\w.-]+ does "
-            r"not appear.{1,200}Checkout '", "transformers", rank=PLAIN, note="OWNER/NAME is a repository; all else a folder"),
+            r"not appear.{1,200}Checkout '", "transformers", rank=PLAIN,
+            note="OWNER/NAME is a repository; all else a folder"),
     Pattern("file_missing", "does not appear to have a file named", "", "transformers", rank=PLAIN),
     Pattern("file_missing", "repo id must be in the form", r": '(?:[/~.]|[A-Za-z]:\\)", "huggingface_hub", rank=PLAIN,
             note="a path that is no folder is taken for a repository's name"),
@@ -79,6 +80,8 @@ ROWS: tuple[Pattern, ...] = (
     # no bytes
     Pattern("file_empty", "cannot mmap an empty file", "", "Python"),
     Pattern("file_empty", "no data left in file", r"EOFError", "numpy", "1.23-"),
+    Pattern("file_empty", "magic_number = pickle_module.load(", "", "torch", rank=VAGUE, loud=True,
+            note="the source line above an EOFError that says nothing"),
     Pattern("file_empty", "readerror: empty file", "", "tarfile"),
     Pattern("file_empty", "mmap of size 0 requested", "", "tflite"),
     Pattern("file_empty", "external initializer", r"given file_length: 0 are out of bounds", "onnxruntime", "1.17-"),

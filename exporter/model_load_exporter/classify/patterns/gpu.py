@@ -167,6 +167,9 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("gpu_fault", "errordevicelost", "", "Vulkan"),
     Pattern("gpu_fault", "vk_error_device_lost", "", "Vulkan"),
     Pattern("gpu_fault", "nvrm: xid", "", "NVIDIA driver", log=True),
+    Pattern("gpu_fault", "nvrm: ",
+            r"NVRM: .{0,300}(?:rpcSendMessage failed|GPU_IN_FULLCHIP_RESET|GPU_IS_LOST|waiting for RPC response)",
+            "NVIDIA driver", log=True, rank=PLAIN),
     Pattern("gpu_fault", "fallen off the bus", "", "NVIDIA driver"),
     Pattern("gpu_fault", "gpu is lost", r"(?i)gpu is lost|error", "NVML"),
     Pattern("gpu_fault", "amdgpu", r"in page starting at address|GPU reset begin|ring \S+ timeout|page fault \(src_id|"

@@ -105,6 +105,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("network_error", "timed out",
             r"TimeoutError: timed out$|[Cc]onnection (?:to \S+ )?timed out|[Rr]ead timed out|curl: \(28\)|"
             r"[Cc]onnect\w* .{0,60}timed out", "Python socket, curl", rank=PLAIN),
+    Pattern("timeout", "read timed out", r"host='(?:localhost|127\.[\d.]+|0\.0\.0\.0|::1)'.{0,200}Read timed out",
+            "urllib3", note="of this host's own server"),
     Pattern("network_error", "read timeout=", "", "urllib3", rank=PLAIN),
     Pattern("network_error", "i/o timeout", r"(?i)dial|read|tcp|error", "Go", rank=PLAIN),
     Pattern("network_error", "tls handshake timeout", "", "Go", rank=PLAIN),

@@ -38,6 +38,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("cgroup_oom_killed", "constraint=constraint_memcg", "", "kernel", log=True),
     Pattern("cgroup_oom_killed", "killed as a result of limit of", "", "kernel", "-4.18", log=True),
     Pattern("cgroup_oom_killed", "mem_cgroup_out_of_memory", "", "kernel", log=True),
+    Pattern("cgroup_oom_killed", "mem_cgroup_oom_synchronize", "", "kernel", log=True),
     Pattern("cgroup_oom_killed", "memory: usage ", r"memory: usage (\d+)kB, limit \1kB", "kernel", log=True),
     Pattern("cgroup_oom_killed", "oomkilled",
             r"[Rr]eason\"?:?\s*\"?OOMKilled|\bOOMKilled\b(?!\"?\s*[:=]\s*(?:false|\"?0))", "kubernetes, docker",

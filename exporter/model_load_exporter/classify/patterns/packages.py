@@ -69,6 +69,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("dependency_missing", "no backends are loaded", "", "llama.cpp", "b4100-"),
     Pattern("dependency_missing", "no cpu backend found", "", "llama.cpp", "b4100-"),
     Pattern("dependency_missing", "unsatisfiedlinkerror: no ", r"no \S+ in java\.library\.path", "JVM"),
+    Pattern("dependency_missing", "getinferlibversion symbol not found", "", "tensorflow", "2.0-"),
     Pattern("dependency_missing", "iplugincreator not found in plugin registry", "", "tensorrt", "5-"),
     Pattern("dependency_missing", "getplugincreator could not find plugin", "", "tensorrt", "5-"),
     Pattern("dependency_missing", "unknown type name '__torch__.torch.classes.", "", "torch",

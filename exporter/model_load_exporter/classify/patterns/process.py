@@ -66,6 +66,7 @@ ROWS: tuple[Pattern, ...] = (
     # it ended, and that is all
     Pattern("process_died", "runner process has terminated",
             r"process has terminated(?:\W*(?:at\b.*)?|: %!w\(<nil>\))$", "ollama", log=True, rank=LAST),
+    Pattern("process_died", "worker unexpectedly exits", r"exits with a connection error", "ray", "2-", rank=VAGUE),
     Pattern("process_died", "remote server", r"(?i)remote server \S+ closed", "xoscar", rank=LAST),
     Pattern("process_died", "exited unexpectedly",
             r"(?i)\b(?:process|worker|server|engine|runner|child|backend|subprocess)\b.{0,60}\bexited unexpectedly", "",

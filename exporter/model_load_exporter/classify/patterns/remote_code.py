@@ -10,6 +10,8 @@ ROWS: tuple[Pattern, ...] = (
             "transformers", "4.30-"),
     Pattern("trust_remote_code_required", "contains custom code which must be executed", "", "transformers", "4.30-",
             rank=PLAIN, note="also the question whether it may run, which somebody may have answered"),
+    Pattern("trust_remote_code_required", "requires you to execute the ", r"file in that repo", "transformers",
+            "-4.30"),
     Pattern("trust_remote_code_required", "do you wish to run the custom code? [y/n]",
             r"\[y/N\]\s*(?:[nN]\b|Traceback|EOFError|\w*Error:)", "transformers", "4.36-"),
     Pattern("trust_remote_code_required", "trust-remote-code",

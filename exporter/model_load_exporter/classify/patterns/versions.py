@@ -82,6 +82,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("version_incompatible", "bad marshal data", "", "keras, Python"),
     Pattern("version_incompatible", "'str' object has no attribute 'decode'", "", "keras 2 with h5py 3"),
     Pattern("version_incompatible", "op type not registered", "", "tensorflow"),
+    Pattern("version_incompatible", "status: fail: not found: op type", r"Op type not registered", "tensorflow", "2-",
+            loud=True, note="at level I, before each try"),
     Pattern("version_incompatible", "nodedef mentions attr", "", "tensorflow", "1-"),
     Pattern("version_incompatible", "didn't find op for builtin opcode", "", "tflite"),
     Pattern("version_incompatible", "version tag does not match", "", "tensorrt", "7-"),
