@@ -88,6 +88,8 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("config_invalid", "only supports ", r"\b(?:ERROR|Error|error)\b.{0,300}\bonly supports ", "", rank=VAGUE),
     Pattern("config_invalid", "expected ",
             r"ValueError: Expected (?:a|an|one|the|either) .{0,300}(?:[Rr]eceived|[Gg]ot)\b", "", rank=VAGUE),
+    Pattern("config_invalid", "tokenizer class llamatokenizer does not exist", r"class LLaMATokenizer ", "transformers",
+            "4.28-", note="a tokenizer_config.json of the first conversions: it is written LlamaTokenizer"),
     Pattern("config_invalid", "error: a value is required for '", "", "clap", loud=True),
     Pattern("config_invalid", "error: unknown ", r"Error: unknown (?:shorthand )?(?:flag|command)\b", "cobra",
             loud=True),

@@ -60,6 +60,7 @@ ROWS: tuple[Pattern, ...] = (
     Pattern("gpu_out_of_memory", "device memory allocation of size", r"allocation of size \d+ failed", "llama.cpp"),
     Pattern("gpu_out_of_memory", "requested amount of gpu memory", r"could not be allocated", "TensorRT"),
     Pattern("gpu_out_of_memory", "outofmemory (", r"OutOfMemory \((?:[Rr]equested size|no further)", "TensorRT"),
+    Pattern("gpu_out_of_memory", "== cudasuccess (2 vs", r"cudaSuccess \(2 vs\. 0\)", "caffe"),
     Pattern("gpu_out_of_memory", "cuda runtime (out of memory)", "", "TensorRT", "8-"),
     Pattern("gpu_out_of_memory", "insufficient memory", r"(?i)insufficient memory\b.*\b(?:GPU|CUDA|VRAM|device)\b", "",
             rank=PLAIN),
