@@ -33,6 +33,7 @@ from model_load_exporter.journal.reader import create_spool
 from model_load_exporter.ledger import Ledger
 from model_load_exporter.live import LiveWriter
 from model_load_exporter.loads import Loads
+from model_load_exporter.looks.looker import Looker
 from model_load_exporter.recorder import Recorder
 from model_load_exporter.services.probe import Probed
 from model_load_exporter.services.standing import ServiceStandings
@@ -191,8 +192,11 @@ def _eventful(folder: str) -> tuple[Sources, Ledger]:
     services = ServiceStandings(ledger)
     services.configure({"app"})
     services.take("app", Probed(0.01, None, model_loaded=True), 15.0, loading=False)
+    looker = Looker()
+    # A collector waits for a second, and the process that looks may need longer for its start.
+    looker.ask("predicted", str(weights), model.loader, seconds=60)
     return Sources(
-        loads, standings, files, services, recorder, ConfigStatus(), lambda: config, f"{folder}/proc"
+        loads, standings, files, services, recorder, ConfigStatus(), lambda: config, looker, f"{folder}/proc"
     ), ledger
 
 

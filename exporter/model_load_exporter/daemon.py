@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from model_load_exporter.canary.standing import Standings
 from model_load_exporter.collectors.own import ConfigStatus
 from model_load_exporter.collectors.registry import Sources, collectors
 from model_load_exporter.collectors.scrape import Scraper
-from model_load_exporter.config import Config, ConfigError, load_config, warnings
+from model_load_exporter.config import Config, ConfigError, load_config
 from model_load_exporter.config.discover import expand, patterns
 from model_load_exporter.identity import ModelIndex
 from model_load_exporter.journal.line import READER_LOCK
 from model_load_exporter.journal.reader import create_spool, lock_spool
 from model_load_exporter.ledger import Ledger
 from model_load_exporter.loads import Loads
+from model_load_exporter.looks.looker import Looker
 from model_load_exporter.notify import notify
 from model_load_exporter.oom_count import OomCount
 from model_load_exporter.recorder import Recorder
@@ -69,8 +71,8 @@ class Daemon:
         self.options = options
         self._given = load_config(options.config_file) if options.config_file else Config()
         self.status = ConfigStatus(success_time=time.time())
-        for line in warnings(self._given):
-            logger.warning("%s", line)
+        self._looker = Looker()
+        threading.Thread(target=self._advise, name="advice", daemon=True).start()
         self._told: tuple[str, ...] = ()
         self._scout = Scout(patterns(self._given))
         self._scout.first()
@@ -86,13 +88,15 @@ class Daemon:
                 "the ledger was damaged: it is kept as %s, and counting begins anew in %s",
                 self.ledger.set_aside, self.ledger.path,
             )  # fmt: skip
-        self.loads = Loads(self.config, self.ledger)
+        self.loads = Loads(self.config, self.ledger, index=self._index(self.config))
         witness = Witness(options.procfs, options.sysfs, options.evidence_disabled, OomCount(self.ledger).cursor)
         self.recorder = Recorder(options.spool, self.loads, self.ledger, witness, options.procfs, last_alive)
         self.recorder.beat_on(self._lock)
         self.standings = Standings(self.ledger)
         self.standings.configure(_with_canary(self.config))
-        self.schedule = Schedule(self.standings, self.recorder, options.spool, options.procfs, options.sysfs)
+        self.schedule = Schedule(
+            self.standings, self.recorder, options.spool, self._looker.ask, options.procfs, options.sysfs
+        )
         self.files = FileStandings(self.ledger)
         self.files.configure(with_verify(self.config))
         self.verifications = Verifications(self.files, self.recorder, self._canary_runs)
@@ -101,7 +105,7 @@ class Daemon:
         self.prober = Prober(self.services, self.recorder, self.loads)
         sources = Sources(
             self.loads, self.standings, self.files, self.services, self.recorder, self.status, lambda: self.config,
-            options.procfs, options.sysfs,
+            self._looker, options.procfs, options.sysfs,
         )  # fmt: skip
         self.scraper = Scraper(collectors(sources, options.collectors_disabled))
         self._reloading = asyncio.Lock()
@@ -136,6 +140,7 @@ class Daemon:
             notify("STOPPING=1")
         finally:
             self._scout.close()
+            self._looker.close()
             await self.prober.stop()
             await self.verifications.stop()
             await self.schedule.stop()
@@ -164,8 +169,7 @@ class Daemon:
                 notify("READY=1")
             await self._take(config)
             self.status.successful, self.status.message, self.status.success_time = True, "", time.time()
-            for line in await asyncio.to_thread(warnings, config):
-                logger.warning("%s", line)
+            await asyncio.to_thread(self._advise)
             logger.info("reloaded %s", self.options.config_file)
             return ""
 
@@ -204,7 +208,7 @@ class Daemon:
 
     async def _apply(self, config: Config) -> None:
         """Hands the configuration to the recorder's thread, which owns the ledger, and then to the rest."""
-        index = await asyncio.to_thread(ModelIndex, config)
+        index = await asyncio.to_thread(self._index, config)
         applied = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -222,6 +226,28 @@ class Daemon:
         self.schedule.apply_config(config)
         self.verifications.apply_config(config)
         self.prober.apply_config(config)
+
+    def _advise(self) -> None:
+        """Says what the config file asks for in vain."""
+        if self.options.config_file is None:
+            return
+        try:
+            lines = self._looker.ask("advice", os.path.abspath(self.options.config_file))
+        except TimeoutError:
+            lines = ["a path that the config names does not answer: does its mount hang?"]
+        except OSError as error:
+            lines = [f"whether all that the config names is there is not known: {error.strerror}"]
+        for line in lines:
+            logger.warning("%s", line)
+
+    def _index(self, config: Config) -> ModelIndex:
+        """The models by their paths and by where these lead; a path that does not answer is taken as it is written."""
+        paths = [model.path for model in config.models if model.path and model.path.startswith("/")]
+        links = {}
+        for path, answer in zip(paths, self._looker.ask_all([("link", path) for path in paths]), strict=True):
+            with contextlib.suppress(OSError):
+                links[path] = answer.value()
+        return ModelIndex(config, links)
 
     def _canary_runs(self) -> bool:
         return any(self.standings.running(model.name) for model in self.config.models)

@@ -9,7 +9,7 @@ import fnmatch
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 MAX_NAME = 200
@@ -35,9 +35,10 @@ class _Configuration(Protocol):
 
 
 class ModelIndex:
-    """The configured models, ready to be asked. It looks at the file system once, here: where do their links lead?"""
+    """The configured models, ready to be asked."""
 
-    def __init__(self, config: _Configuration) -> None:
+    def __init__(self, config: _Configuration, links: Mapping[str, str] | None = None) -> None:
+        """links: where configured paths lead. Without it this looks at the file system, once, here."""
         self._paths: dict[str, list[str]] = {}
         self._repos: dict[str, list[str]] = {}
         self._patterns: list[tuple[re.Pattern[str], str]] = []
@@ -45,7 +46,8 @@ class ModelIndex:
         for model in config.models:
             if model.path is not None and model.path.startswith("/"):
                 # Link and target are both known: a service may have been told either.
-                for path in {_normal(model.path), os.path.realpath(model.path)}:
+                end = os.path.realpath(model.path) if links is None else links.get(model.path, model.path)
+                for path in {_normal(model.path), _normal(end)}:
                     self._paths.setdefault(path, []).append(model.name)
                 repo = repo_of(model.path)
             else:

@@ -59,9 +59,11 @@ class Loads:
 
     def __init__(
         self, config: Config, ledger: Ledger, clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic, *, joinable: bool = True,
+        monotonic: Callable[[], float] = time.monotonic, *, joinable: bool = True, index: ModelIndex | None = None,
     ) -> None:  # fmt: skip
-        """joinable: False where nothing will begin, so that the loads that it could join are not read."""
+        """joinable: False where nothing will begin, so that the loads that it could join are not read. index: made of
+        the config already; without it this looks where the paths' links lead.
+        """
         self.lock = threading.Lock()
         self.tallies: dict[Key, Tally] = {}
         self.open: dict[str, OpenLoad] = {}
@@ -75,7 +77,7 @@ class Loads:
         self._configured: set[Key] = set()
         self._inferred: set[Key] = set()
         self._restore(joinable=joinable)
-        self.apply_config(config, ModelIndex(config))
+        self.apply_config(config, index or ModelIndex(config))
 
     # -- what is known ------------------------------------------------------------------------------------------
 

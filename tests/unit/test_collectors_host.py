@@ -1,5 +1,6 @@
 """The host's memory, swap, pressure, disks and OOM kills: fixture hosts, and this one."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 from prometheus_client import Metric
 
 from model_load_exporter.collectors.base import NoData
-from model_load_exporter.collectors.cache_disk import CacheDiskCollector, mount_point
+from model_load_exporter.collectors.cache_disk import CacheDiskCollector
 from model_load_exporter.collectors.host import HostCollector
 from model_load_exporter.collectors.oom import OomCollector
+from model_load_exporter.looks.looker import Looker
+from model_load_exporter.mounts import mount_point
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "procfs"
 PRESSURE = {"model_host_memory_pressure_waiting_seconds_total", "model_host_memory_pressure_stalled_seconds_total"}
@@ -59,7 +62,8 @@ def test_disks_by_mount_point_once_each(tmp_path: Path) -> None:
     """Links, folders that are not there yet, and several paths on one file system."""
     (tmp_path / "link").symlink_to(tmp_path / "not" / "there")
     paths = [str(tmp_path), str(tmp_path / "link"), str(tmp_path / "later"), "/proc"]
-    families = list(CacheDiskCollector(lambda: paths).collect())
+    with contextlib.closing(Looker()) as looker:
+        families = list(CacheDiskCollector(lambda: paths, looker).collect())
     sizes = {sample.labels["mountpoint"]: sample.value for sample in families[0].samples}
     space = os.statvfs(tmp_path)
     assert sizes == {mount_point(str(tmp_path)): space.f_blocks * space.f_frsize, "/proc": 0}
@@ -68,7 +72,7 @@ def test_disks_by_mount_point_once_each(tmp_path: Path) -> None:
 
 def test_no_cache_paths_is_no_failure() -> None:
     with pytest.raises(NoData):
-        list(CacheDiskCollector(tuple).collect())
+        list(CacheDiskCollector(tuple, Looker()).collect())
 
 
 def test_oom_kills_by_scope() -> None:

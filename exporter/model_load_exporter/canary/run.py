@@ -11,17 +11,20 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from model_load_exporter.artifacts.locate import locate
-from model_load_exporter.artifacts.predict import LIBRARIES, predict_memory
+from model_load_exporter.artifacts.predict import LIBRARIES
 from model_load_exporter.canary import expectation, headroom, sandbox
 from model_load_exporter.canary.child import SUPPORTED_LOADERS
 from model_load_exporter.canary.launch import Ending, follow
 from model_load_exporter.canary.observed import numbers_of, text_of
 from model_load_exporter.canary.result import Baseline, CanaryResult
 from model_load_exporter.canary.verdict import Verdict, judge
-from model_load_exporter.classify.files import look
 from model_load_exporter.config.schema import Canary, Model
+from model_load_exporter.looks import Look
+from model_load_exporter.looks.answers import look_here
 from model_load_exporter.units import format_size
+
+_STAT_SECONDS, _READ_SECONDS = 10.0, 30.0
+"""For a look at the files, and for reading their headers: a slow disk has to find them first."""
 
 
 async def run_canary(
@@ -35,6 +38,7 @@ async def run_canary(
     fingerprint: bool = False,
     weights_share: float = 1.0,
     baseline: Baseline | None = None,
+    look: Look = look_here,
     procfs: str = "/proc",
     sysfs: str = "/sys",
 ) -> CanaryResult:
@@ -43,7 +47,8 @@ async def run_canary(
     spool_dir: where the child writes its journal; without it there is none. available_memory: bytes that may be taken
     now (default: what host and cgroup have left). stages: only these. options: what to do otherwise than a service does
     by default, of child.OPTIONS; weights_share: what then remains of the weights' predicted size. fingerprint: tell a
-    checksum of the weights. baseline: the output that earlier runs recorded. A cancelled run leaves no process behind.
+    checksum of the weights. baseline: the output that earlier runs recorded. look: how to look at files, where that may
+    hang: Looker.ask. A cancelled run leaves no process behind.
     Runs of several models at once are safe, but one at a time is kinder to the host: that is the schedule's work.
     """
     canary = model.canary or Canary()
@@ -54,24 +59,32 @@ async def run_canary(
     if refusal is not None:
         return replace(blank, reason=refusal.reason, message=refusal.message)
     path = model.path or ""
-    location = await asyncio.to_thread(locate, path)
-    if location is None:
-        return replace(blank, reason="file_missing", message=await asyncio.to_thread(_missing, path))
-    blank = replace(blank, path=str(location.path))
+    try:
+        location = await asyncio.to_thread(look, "located", path, seconds=_STAT_SECONDS)
+        if location is None:
+            return replace(blank, reason="file_missing", message=await asyncio.to_thread(_missing, path, look))
+        prediction = await asyncio.to_thread(look, "predicted", path, model.loader, seconds=_READ_SECONDS)
+    except TimeoutError as error:
+        return replace(blank, reason="timeout", message=f"not tried: {error.strerror}")
+    except OSError as error:
+        return replace(blank, reason="unknown", message=f"{path}: {error.strerror}")
+    found, repo = location
+    blank = replace(blank, path=found)
 
-    prediction = await asyncio.to_thread(predict_memory, str(location.path), model.loader)
     share = weights_share if not stages or "weights" in stages else 0.0
     predicted = None
+    how = ""
     if prediction is not None:
-        libraries = min(LIBRARIES.get(model.loader, 0), prediction.bytes)
-        predicted = libraries + int((prediction.bytes - libraries) * share)
+        most, how = prediction
+        libraries = min(LIBRARIES.get(model.loader, 0), most)
+        predicted = libraries + int((most - libraries) * share)
     blank = replace(blank, predicted_bytes=predicted)
     available = available_memory() if available_memory is not None else headroom.available_memory(procfs, sysfs)
     # A limit below the prediction is no reason to skip: it contains the load, and is there to be tested.
     needed = min(predicted, canary.memory_limit or predicted) if predicted is not None else None
     if needed is not None and available is not None and needed + headroom.RESERVE > available:
         message = (
-            f"not tried: it needs about {format_size(needed)} ({prediction.how if prediction else ''}), "
+            f"not tried: it needs about {format_size(needed)} ({how}), "
             f"{format_size(available)} is available, of which {format_size(headroom.RESERVE)} stays free"
         )
         return replace(blank, outcome="skipped", skip_cause="memory", message=message)
@@ -81,7 +94,7 @@ async def run_canary(
         return replace(blank, outcome="skipped", skip_cause=error.cause, message=str(error))
 
     spec = {
-        "spool": spool_dir, "id": attempt_id, "model": model.name, "path": str(location.path), "repo": location.repo,
+        "spool": spool_dir, "id": attempt_id, "model": model.name, "path": found, "repo": repo,
         "loader": model.loader, "task": model.task, "input": canary.input, "stages": list(stages) if stages else None,
         "options": dict(options or {}), "fingerprint": fingerprint, "text": _text_to_compare(canary),
     }  # fmt: skip
@@ -91,7 +104,8 @@ async def run_canary(
     except OSError as error:
         message = f"canary.python {python} cannot be run: {error.strerror}"
         return replace(blank, reason="dependency_missing", message=message, notes=box.notes)
-    result = _result(blank, ending, box, judge(ending, box, canary.timeout, str(location.path)), canary)
+    verdict = await asyncio.to_thread(judge, ending, box, canary.timeout, found)
+    result = _result(blank, ending, box, verdict, canary)
     return _held_to_expectation(model, result, baseline) if result.outcome == "loaded" and not stages else result
 
 
@@ -119,10 +133,10 @@ def _refusal(model: Model) -> Verdict | None:
     return None
 
 
-def _missing(path: str) -> str:
+def _missing(path: str, look: Look) -> str:
     if path.startswith("/"):
-        finding = look(path)
-        return f"{path}: {finding.detail}" if finding is not None else f"{path} does not exist"
+        detail = look("wrong", path, seconds=_STAT_SECONDS)
+        return f"{path}: {detail}" if detail is not None else f"{path} does not exist"
     return f"{path} is not in the local hub cache (HF_HUB_CACHE, HF_HOME or ~/.cache/huggingface/hub)"
 
 

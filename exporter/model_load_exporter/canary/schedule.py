@@ -13,6 +13,7 @@ from model_load_exporter.canary.result import CanaryResult
 from model_load_exporter.canary.run import run_canary
 from model_load_exporter.canary.standing import Standing, Standings
 from model_load_exporter.config import Config, Model
+from model_load_exporter.looks import Look
 from model_load_exporter.recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -25,10 +26,14 @@ _JITTER = 0.1
 class Schedule:
     """The canaries of one configuration. Lives on one event loop."""
 
-    def __init__(self, standings: Standings, recorder: Recorder, spool: str, procfs: str, sysfs: str) -> None:
+    def __init__(
+        self, standings: Standings, recorder: Recorder, spool: str, look: Look, procfs: str, sysfs: str
+    ) -> None:  # fmt: skip
+        """look: how to look at model files: Looker.ask."""
         self._standings = standings
         self._recorder = recorder
         self._spool = spool
+        self._look = look
         self._procfs, self._sysfs = procfs, sysfs
         self._models: dict[str, Model] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
@@ -114,6 +119,7 @@ class Schedule:
                     spool_dir=self._spool,
                     attempt_id=attempt_id,
                     baseline=self._standings.baseline(model.name),
+                    look=self._look,
                     procfs=self._procfs,
                     sysfs=self._sysfs,
                 )
@@ -151,5 +157,9 @@ def _log(result: CanaryResult) -> None:
         logger.info("canary of %s: skipped, %s", result.model, result.message)
     else:
         logger.warning(
-            "canary of %s: failed at stage %s, %s: %s", result.model, result.stage, result.reason, result.message
+            "canary of %s: failed%s, %s: %s",
+            result.model,
+            f" at stage {result.stage}" if result.stage else "",
+            result.reason,
+            result.message,
         )

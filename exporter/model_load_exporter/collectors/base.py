@@ -43,6 +43,10 @@ class Sliced(Protocol):
         """The families of one slice; every slice has the same families in the same order."""
 
 
+LOOK_SECONDS = 1.0
+"""How long a collector waits for a look at a disk: less than a scrape does."""
+
+
 def gauge(name: str, help_text: str) -> Metric:
     """A new gauge family."""
     return Metric(name, help_text, "gauge")

@@ -1,49 +1,55 @@
 """Memory that each configured model will take, from its files' headers: known before the first load."""
 
-import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import Metric
 
-from model_load_exporter.artifacts.locate import locate
-from model_load_exporter.artifacts.predict import predict_memory
-from model_load_exporter.collectors.base import gauge
+from model_load_exporter.collectors.base import LOOK_SECONDS, gauge
 from model_load_exporter.config import Model
+from model_load_exporter.looks.looker import Ask, Looker
+
+AGE = 60.0
+"""Seconds for which a prediction stands: files change seldom."""
 
 
 class PredictionCollector:
-    """Reads headers only, and again only when a folder changed. The files may be on a slow disk: never on the loop."""
+    """Has headers read, by others: the files may be on a slow disk, or on a mount that hangs. Never on the loop."""
 
     name = "prediction"
     blocking = True
 
-    def __init__(self, models: Callable[[], Sequence[Model]]) -> None:
+    def __init__(
+        self, models: Callable[[], Sequence[Model]], looker: Looker, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._models = models
-        self._known: dict[str, tuple[tuple[int, int], int | None]] = {}
+        self._looker = looker
+        self._clock = clock
+        self._known: dict[Ask, tuple[float, int | None]] = {}
 
     def collect(self) -> Iterable[Metric]:
-        """One sample a model whose files are there and tell their size."""
+        """One sample a model whose files are there and tell their size; the last one known where they do not answer."""
         metric = gauge(
             "model_memory_predicted_bytes", "Memory that loading the model will take, from its files' headers."
         )
-        for model in self._models():
-            size = self._predict(model)
+        asks: dict[str, Ask] = {m.name: ("predicted", m.path, m.loader) for m in self._models() if m.path}
+        self._look(set(asks.values()))
+        for name, ask in asks.items():
+            size = self._known.get(ask, (0.0, None))[1]
             if size is not None:
-                metric.add_sample(metric.name, {"model": model.name}, size)
+                metric.add_sample(metric.name, {"model": name}, size)
         return [metric]
 
-    def _predict(self, model: Model) -> int | None:
-        location = locate(model.path) if model.path else None
-        if location is None:
-            return None
-        path = str(location.path)
-        try:
-            state = os.stat(path)
-        except OSError:
-            return None
-        stamp = (state.st_mtime_ns, state.st_size)
-        known = self._known.get(path)
-        if known is None or known[0] != stamp:
-            prediction = predict_memory(path, model.loader)
-            known = self._known[path] = (stamp, prediction.bytes if prediction is not None else None)
-        return known[1]
+    def _look(self, asks: set[Ask]) -> None:
+        now = self._clock()
+        known = {ask: row for ask, row in self._known.items() if ask in asks}
+        due = [ask for ask in sorted(asks) if ask not in known or now - known[ask][0] >= AGE]
+        for ask, answer in zip(due, self._looker.ask_all(due, LOOK_SECONDS), strict=True):
+            try:
+                told = answer.value()
+            except TimeoutError:
+                continue
+            except OSError:
+                told = None
+            known[ask] = now, None if told is None else told[0]
+        self._known = known

@@ -21,6 +21,7 @@ from model_load_exporter.collectors.prediction import PredictionCollector
 from model_load_exporter.collectors.services import ServicesCollector
 from model_load_exporter.config import Config
 from model_load_exporter.loads import Loads
+from model_load_exporter.looks.looker import Looker
 from model_load_exporter.recorder import Recorder
 from model_load_exporter.services.standing import ServiceStandings
 from model_load_exporter.verification.standings import FileStandings
@@ -37,6 +38,7 @@ class Sources:
     recorder: Recorder
     config_status: ConfigStatus
     config: Callable[[], Config]
+    looker: Looker
     procfs: str
     sysfs: str = "/sys"
 
@@ -48,10 +50,10 @@ COLLECTORS: dict[str, Callable[[Sources], Collector]] = {
     "services": lambda sources: ServicesCollector(sources.services),
     "canary": lambda sources: CanaryCollector(sources.standings, lambda: {m.name: m for m in sources.config().models}),
     "artifacts": lambda sources: ArtifactsCollector(sources.files, sources.config),
-    "prediction": lambda sources: PredictionCollector(lambda: sources.config().models),
+    "prediction": lambda sources: PredictionCollector(lambda: sources.config().models, sources.looker),
     "environment": lambda sources: EnvironmentCollector(sources.config),
     "host": lambda sources: HostCollector(sources.procfs),
-    "cache_disk": lambda sources: CacheDiskCollector(lambda: sources.config().cache_paths),
+    "cache_disk": lambda sources: CacheDiskCollector(lambda: sources.config().cache_paths, sources.looker),
     "oom": lambda sources: OomCollector(sources.recorder.oom.kills, readable=sources.recorder.evidence["kernel_log"]),
     "cgroup": lambda sources: CgroupCollector(sources.recorder.writers, sources.procfs, sources.sysfs),
     "gpu": lambda sources: GpuCollector(sources.recorder.writers, lambda: _kernel_xids(sources.recorder)),

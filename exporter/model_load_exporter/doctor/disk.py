@@ -3,9 +3,9 @@
 import os
 from collections.abc import Sequence
 
-from model_load_exporter.collectors.cache_disk import mount_point
 from model_load_exporter.doctor.finding import Finding, fine
 from model_load_exporter.doctor.memory import Need
+from model_load_exporter.mounts import mount_point
 from model_load_exporter.units import format_size
 
 AREA = "disk"
