@@ -106,7 +106,10 @@ class Looker:
     def _listen(self, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
         """Hands out what it answers, until it ends."""
         for line in output:
-            number, told = json.loads(line)
+            try:
+                number, told = json.loads(line)
+            except (ValueError, TypeError):
+                continue  # a parser that prints
             with self._lock:
                 ask = self._numbers.pop(number, None)
                 answer = self._open.pop(ask) if ask is not None else None
