@@ -427,6 +427,16 @@ Traceback (most recent call last):
 TypeError: '>=' not supported between instances of 'NoneType' and 'int'
 """,
     ),
+    "a_traceback_below_a_warning_that_named_its_own_error": (
+        "dependency_missing",
+        """\
+A matching Triton is not available, some optimizations will not be enabled.
+Error caught was: No module named 'triton'
+Traceback (most recent call last):
+  File "/app/main.py", line 3, in <module>
+ModuleNotFoundError: No module named 'sentencepiece'
+""",
+    ),
     "macos_panicked": (
         "host_rebooted",
         """\

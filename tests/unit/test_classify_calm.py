@@ -32,6 +32,7 @@ from model_load_exporter.classify.text import classify_text, line_verdict
         '{"timestamp":"2026-01-01T10:00:00Z","level":"WARN","message":"Error: a kernel: file not found"}',
         "0.00.212.233 W load: special_eos_id is not in special_eog_ids - the tokenizer config may be incorrect",
         "If you get `CUDA error: invalid device function` errors, the above might be the cause",
+        "............warning: failed to mlock 9000-byte buffer (after locking 0 bytes): Cannot allocate memory",
         "/venv/sklearn/base.py:318: UserWarning: Trying to unpickle estimator MLP from version 0.21.3",
         r"C:\\a\\sklearn\\base.py:376: InconsistentVersionWarning: Trying to unpickle estimator X from version 0.23",
         "An error occurred while trying to fetch /m: Error no file named diffusion_pytorch_model.safetensors found",

@@ -23,6 +23,7 @@ _WARNING = r"(?:^|[\s\[(:|\"])(?:WARN|WARNING|warn|warning)(?=[\s\]):|\"]|$)|(?:
 # What is done without: the traceback below says why it was not found.
 _WITHOUT = r"(?i)\b(?:will|would) not be (?:enabled|used|available|loaded|supported)\b|\bnon-fatal\b"
 _UNRAISED = ("Traceback", "Exception ignored in")
+_CAUGHT = "Error caught was: "
 _ALLOWED = "Do you wish to run the custom code? [y/N] y"
 _GAVE_UP = r"(?i)no (?:more )?retr|retries exceeded|giving up|not retrying|cannot be ignored"
 
@@ -55,13 +56,17 @@ def goes_on(line: Line) -> bool:
 
 
 def heads_traceback(line: Line) -> bool:
-    """Whether a traceback begins here or just below."""
-    return any("Traceback (most" in text for text in (line.text, *line.following[:2]))
+    """Whether a traceback begins here or just below, and is not another one than a warning's that named its error."""
+    near = (line.text, *line.following[:2])
+    return any("Traceback (most" in text for text in near) and not any(_CAUGHT in text for text in near)
 
 
 def is_warned(line: Line) -> bool:
     """Whether the line, or one of those just above it, is a warning's: a traceback below one is no failure."""
-    near = (line.text, *(text for raw in line.above for text in shown(raw)[-1:]))
+    above = [text for raw in line.above for text in shown(raw)[-1:]]
+    if above and _CAUGHT in above[0]:
+        return False  # the warning has named its error already
+    near = (line.text, *above)
     return any(
         ("warn" in text.lower() and compiled(_WARNING).search(text) is not None)
         or compiled(_WITHOUT).search(text) is not None

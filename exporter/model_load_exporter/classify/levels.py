@@ -21,7 +21,7 @@ _LEVEL = (
     r"|[\[(|\":]\s*(?:debug|info|notice|trace|warn|warning)\s*[\])|\":/]"
     r"|\b(?i:level|severity|lvl)[\"']?\s*[=:]\s*[\"']?(?i:debug|info|notice|trace|warn)"
     r"|(?:^|[\[\]\d:>]\s?)[DIWV](?:\d{3,6})?[\s\]](?=.)|^\s+[DIWV]\d{4} "
-    r"|^npm warn|^W: |^I: "
+    r"|^npm warn|^W: |^I: |^\.{3,}warning: "
 )
 _WARNING = r"(?:^|:\d+: )\w*Warning: |^\s*warnings\.warn\("
 _ADVICE = (

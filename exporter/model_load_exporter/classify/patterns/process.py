@@ -55,6 +55,8 @@ ROWS: tuple[Pattern, ...] = (
         for needle in (" in time", " within ")
     ),
     Pattern("timeout", "deadline", r"(?i)deadline[ _]?exceeded", "grpc, Go", rank=VAGUE),
+    Pattern("timeout", "heartbeat monitor timed out", "", "torch", "2.2-", log=True),
+    Pattern("timeout", "watchdog got stuck for ", r"ProcessGroupNCCL's watchdog", "torch", "2.2-", log=True),
     Pattern("timeout", "gunicorn ended the worker", "", "model-load-exporter",
             note="our own words, in the chain of whatever the abort made of the load"),
     Pattern("timeout", "worker timeout (pid", "", "uvicorn, gunicorn", log=True, rank=PLAIN),
