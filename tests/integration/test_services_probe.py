@@ -75,6 +75,16 @@ def breaks_off(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
 
 
+def is_another_protocol(connection: socket.socket) -> None:
+    connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    connection.recv(4096)
+
+
+def is_garbage(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(bytes(range(256)))
+
+
 def is_silent(connection: socket.socket) -> None:
     """Until the client has had enough."""
     while connection.recv(4096):
@@ -106,6 +116,8 @@ def test_a_healthy_service() -> None:
         (closes, "reset"),
         (breaks_off, "reset"),
         (is_silent, "timeout"),
+        (is_another_protocol, "http_status"),
+        (is_garbage, "http_status"),
     ],
 )
 def test_each_way_to_fail_has_its_cause(talk: Talk, cause: str) -> None:
@@ -114,6 +126,17 @@ def test_each_way_to_fail_has_its_cause(talk: Talk, cause: str) -> None:
         found = ask(url, 0.5 if cause == "timeout" else 5.0)
     assert found.cause == cause
     assert found.message.startswith(url)
+    assert "\n" not in found.message
+
+
+@pytest.mark.parametrize("talk", [says("500 Oops"), resets, is_another_protocol, is_garbage])
+def test_what_is_secret_in_an_address_is_not_shown(talk: Talk) -> None:
+    """The message goes to the log and to the status page, which anybody may read."""
+    with serving(talk) as url:
+        found = ask(url.replace("://", "://user:secret@") + "?token=secret#secret")
+    assert found.cause is not None
+    assert found.message.startswith(url)
+    assert "secret" not in found.message
 
 
 def test_nobody_listens() -> None:

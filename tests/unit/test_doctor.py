@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from model_load_exporter import cli
 from model_load_exporter.collectors.environment import EnvironmentCollector, interpreters
 from model_load_exporter.config import Canary, Config, Model, Service
 from model_load_exporter.doctor import compatibility, disk, limits, memory, rights
 from model_load_exporter.doctor.examination import examine
 from model_load_exporter.doctor.finding import SEVERITIES, Finding
-from model_load_exporter.doctor.inspection import InspectionError, inspect
+from model_load_exporter.doctor.inspection import InspectionError, Interpreter, Package, inspect
 from model_load_exporter.doctor.known_pairs import PAIRS
 from model_load_exporter.doctor.memory import Need
 from model_load_exporter.doctor.report import markdown, text
@@ -144,6 +145,7 @@ def test_a_broken_package_breaks_nothing(environment: Environment) -> None:
     [
         (lambda path: None, "cannot be run: No such file or directory"),
         (lambda path: path.write_text(""), "cannot be run: Permission denied"),
+        (lambda path: path.mkdir(), "is no interpreter but a folder"),
         (lambda path: (path.write_text("#!/bin/sh\nexit 3\n"), path.chmod(0o755)), "it ended with status 3"),
         (lambda path: (path.write_text("#!/bin/sh\necho hello\n"), path.chmod(0o755)), "it answered something else"),
     ],
@@ -212,11 +214,40 @@ def test_files_are_looked_at_with_the_services_rights(tmp_path: Path) -> None:
     weights.chmod(0o600)
     [finding] = rights.check([("nllb", str(weights))], "nobody")
     assert (finding.severity, finding.why) == ("problem", "its load fails: permission_denied")
-    assert finding.fix.startswith(f"chmod a+r {weights}")
+    assert finding.fix.startswith(f"chmod a+rX {weights}")
     [finding] = rights.check([("nllb", str(weights))], None)
     assert finding.severity == "fine"
     [finding] = rights.check([("nllb", str(weights))], "no-such-user")
     assert finding.what == "there is no user no-such-user on this host"
+
+
+@pytest.mark.root
+def test_what_to_do_about_a_folder_can_be_pasted(tmp_path: Path) -> None:
+    """The command mends it, whatever the folder is called."""
+    folder = tmp_path / "we ird$(x)"
+    folder.mkdir(mode=0o700)
+    for parent in (tmp_path, *list(tmp_path.parents)[:2]):
+        parent.chmod(0o755)
+    (folder / "model.pth").write_bytes(b"PK\x03\x04" + bytes(64) + b"PK\x05\x06" + bytes(18))
+    [finding] = rights.check([("nllb", str(folder))], "nobody")
+    assert finding.why == "its load fails: permission_denied"
+    subprocess.run(["sh", "-c", finding.fix.partition(", ")[0]], check=True)
+    [finding] = rights.check([("nllb", str(folder))], "nobody")
+    assert finding.severity == "fine"
+
+
+def test_the_exporters_own_interpreter_needs_no_library() -> None:
+    """Nobody named another one: that it loads nothing is as it should be."""
+    own = Interpreter("/venv/bin/python3", "3.11.2", "x86_64", "linux", {})
+    [finding] = compatibility.check_own(own)
+    assert (finding.severity, "--python" in finding.what) == ("fine", True)
+    own.packages["torch"] = Package("torch", "2.13.0")
+    assert "torch 2.13.0" in compatibility.check_own(own)[0].what
+
+
+def test_a_user_that_is_not_there_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor", "--user", "no-such-user"]) == 2
+    assert capsys.readouterr().err == "model-load-exporter: --user no-such-user: there is no such user on this host\n"
 
 
 def test_a_report_for_each_reader(tmp_path: Path, environment: Environment) -> None:

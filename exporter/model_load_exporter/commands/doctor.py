@@ -36,6 +36,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"model-load-exporter: {error}", file=sys.stderr)
         return 2
 
+    if options.user is not None and not _exists(options.user):
+        print(f"model-load-exporter: --user {options.user}: there is no such user on this host", file=sys.stderr)
+        return 2
+
     def progress(what: str) -> None:
         if sys.stderr.isatty():
             print(f"\r\x1b[Klooking at {what} ...", end="", file=sys.stderr, flush=True)
@@ -50,3 +54,13 @@ def run(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write(report.text(found, terminal=sys.stdout.isatty()))
     return 0 if found.healthy else 1
+
+
+def _exists(user: str) -> bool:
+    import pwd
+
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True

@@ -22,6 +22,15 @@ LOADING = (
 """Packages that take part in loading a model: what these require is checked, and nothing else of the environment."""
 
 
+def check_own(interpreter: Interpreter) -> list[Finding]:
+    """Of the exporter's own interpreter, looked at where nobody named another: it needs no library that loads."""
+    if any(name in interpreter.packages for name in LOADING):
+        return check(interpreter)
+    return [
+        fine(AREA, f"{interpreter.path} is the exporter's own and loads no model; name the service's: --python")
+    ]  # fmt: skip
+
+
 def check(interpreter: Interpreter) -> list[Finding]:
     """Every package that does not fit, or one finding that says that all do."""
     found = [*_python(interpreter)]

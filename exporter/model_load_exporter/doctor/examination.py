@@ -69,7 +69,8 @@ def examine(
             ))  # fmt: skip
             continue
         interpreters.append(interpreter)
-        found += compatibility.check(interpreter)
+        named = bool(pythons or configured_pythons(config))
+        found += compatibility.check(interpreter) if named else compatibility.check_own(interpreter)
     progress("models")
     needs = [need for model in config.models if model.path and (need := _need(model.name, model.path, model.loader))]
     paths = [str(path) for path in (*config.cache_paths, *hub_caches())]

@@ -50,6 +50,8 @@ def inspect(path: str) -> Interpreter:
     """Runs interpreter.py under it; nothing of the service's is imported. Raises InspectionError."""
     # Absolute, not resolved: a virtual environment's python is a link to another's.
     path = os.path.abspath(path) if os.sep in path else path
+    if not path or os.path.isdir(path):
+        raise InspectionError(f"{path or 'an empty name'} is no interpreter but {'a folder' if path else 'nothing'}")
     file = str(Path(interpreter.__file__).resolve())
     try:
         done = subprocess.run(

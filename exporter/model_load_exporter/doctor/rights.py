@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import shlex
 from collections.abc import Sequence
 
 from model_load_exporter.classify.files import look
@@ -28,8 +29,8 @@ def check(models: Sequence[tuple[str, str]], user: str | None) -> list[Finding]:
         reason, place, detail = told
         found.append(Finding(
             "problem", AREA, f"{name}: {place}: {detail}", f"its load fails: {reason}",
-            f"chmod a+r {place}; chmod a+x every folder above it" if reason == "permission_denied"
-            else f"model-load-exporter verify {path}",
+            f"chmod a+rX {shlex.quote(place)}, and a+x every folder above it" if reason == "permission_denied"
+            else f"model-load-exporter verify {shlex.quote(path)}",
         ))  # fmt: skip
     return found
 
@@ -40,7 +41,7 @@ _Told = tuple[str, str, str] | None
 def _looked(paths: list[str], user: str | None) -> tuple[str, list[_Told] | str]:
     """(who looked, what was seen of each path, or why nobody could)."""
     if user is None or os.geteuid() != 0:
-        if user is not None and pwd.getpwuid(os.geteuid()).pw_name != user:
+        if user is not None and _uid(user) != os.geteuid():
             return user, f"only root can look with the rights of {user}"
         return user or f"uid {os.geteuid()}", [_told(path) for path in paths]
     try:
@@ -67,6 +68,13 @@ def _looked(paths: list[str], user: str | None) -> tuple[str, list[_Told] | str]
         return user, [None if one is None else (one[0], one[1], one[2]) for one in json.loads(text)]
     except ValueError:
         return user, f"nobody could look with the rights of {user}"
+
+
+def _uid(user: str) -> int | None:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
 
 
 def _told(path: str) -> _Told:

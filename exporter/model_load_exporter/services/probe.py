@@ -6,6 +6,7 @@ import json
 import ssl
 import time
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -34,17 +35,24 @@ class Probed:
 
 async def probe(session: aiohttp.ClientSession, url: str, timeout: float) -> Probed:
     """Asks `url` once. Never raises for anything that a service does."""
+    address = without_secrets(url)
     began = time.monotonic()
     try:
         async with asyncio.timeout(timeout), session.get(url, allow_redirects=False) as response:
             body = await _beginning(response.content)
             seconds = time.monotonic() - began
             cause = None if response.status < 400 else "http_status"
-            return Probed(seconds, cause, _model_loaded(body), f"{url} answered {response.status}" if cause else "")
+            return Probed(seconds, cause, _model_loaded(body), f"{address} answered {response.status}" if cause else "")
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # TimeoutError is an OSError.
         cause = _cause(error)
-        return Probed(time.monotonic() - began, cause, None, f"{url}: {_message(error, cause, timeout)}")
+        return Probed(time.monotonic() - began, cause, None, f"{address}: {_message(error, cause, timeout)}")
+
+
+def without_secrets(url: str) -> str:
+    """An address as it may be shown: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:
@@ -67,13 +75,18 @@ def _cause(error: Exception) -> str:
         return "refused"
     if number == errno.ETIMEDOUT:
         return "timeout"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "http_status"  # an answer, and none of HTTP: another program's port
     # The connection was there and went away, before or within the answer.
     return "reset"
 
 
 def _message(error: Exception, cause: str, timeout: float) -> str:
     if cause == "timeout":
-        return f"no answer within {timeout:g} s"
+        return f"no whole answer within {timeout:g} s"
+    if isinstance(error, aiohttp.ClientResponseError):
+        # Its own text has a status that nobody sent, and the address with all that is secret in it.
+        return f"its answer is not HTTP ({' '.join(error.message.split())[:80]})"
     return str(error) or type(error).__name__
 
 
