@@ -1,6 +1,7 @@
 """The command line: one file a verb in commands/; each answers its exit code. No traceback ever reaches a user."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from model_load_exporter.version import VERSION
 VERBS = (serve, run, probe, verify, analyze, doctor, history, check_config)
 
 _DEBUG = "MODEL_LOAD_EXPORTER_DEBUG"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,14 +20,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        code = run(options)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # `| head` has seen enough; the interpreter must not complain about it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()  # `| head` has seen enough
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            _close_output()
+            print(f"model-load-exporter: the output cannot be written: {error.strerror}", file=sys.stderr)
+            return 1
         if os.environ.get(_DEBUG):
             raise
         print(
@@ -34,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _close_output() -> None:
+    """The interpreter must not complain about it at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
