@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -12,13 +13,17 @@ from model_load_exporter.version import VERSION
 VERBS = (serve, run, probe, verify, analyze, doctor, history, check_config)
 
 _DEBUG = "MODEL_LOAD_EXPORTER_DEBUG"
+_SIGPIPE = 128 + signal.SIGPIPE
+"""As of a program that the signal ends: its reader went away before all was found."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb. Exit codes are the contract's: 0 good, 1 found or failed, 2 usage, 3 skipped."""
+    _reopen_closed()
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
+    code = _SIGPIPE
     try:
         code = run(options)
         sys.stdout.flush()
@@ -26,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        _close_output()  # `| head` has seen enough
-        return 0
+        _close_output()  # `| head` has seen enough; what was found stays the answer
+        return code
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
             _close_output()
@@ -41,6 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _reopen_closed() -> None:
+    """A stream that the caller closed (`>&-`) is None to Python; what is written to it shall go nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as above
 
 
 def _close_output() -> None:

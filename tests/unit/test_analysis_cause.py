@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from model_load_exporter import cli
+from model_load_exporter.analysis.analyze import analyze
 from support.logs import told
 
 CASES = {
@@ -437,6 +439,30 @@ Traceback (most recent call last):
 ModuleNotFoundError: No module named 'sentencepiece'
 """,
     ),
+    "another_container_of_the_same_log_came_up": (
+        "killed",
+        """\
+app-1     | 2026-03-02 10:14:00 INFO Loading checkpoint shards:  50%
+app-1 exited with code 137
+gateway-1 | 2026-03-02 10:14:05 INFO:     Application startup complete.
+gateway-1 | 2026-03-02 10:14:05 INFO:     Uvicorn running on http://0.0.0.0:80
+""",
+    ),
+    "another_pod_of_the_same_log_loaded": (
+        "gpu_out_of_memory",
+        """\
+[pod/app-aaaaa/app] torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB
+[pod/app-bbbbb/app] 2026-03-02 10:14:09 INFO Model loaded in 5.0 s
+""",
+    ),
+    "a_client_in_the_log_of_its_service": (
+        "killed",
+        """\
+app-1     | 2026-03-02 10:14:00 INFO Loading checkpoint shards:  50%
+client-1  | 2026-03-02 10:14:01 ERROR ConnectionResetError: [Errno 104] Connection reset by peer
+app-1 exited with code 137
+""",
+    ),
     "macos_panicked": (
         "host_rebooted",
         """\
@@ -546,3 +572,28 @@ def test_other_attempts_are_listed(tmp_path: Path) -> None:
         ("gpu_out_of_memory", True),
         ("disk_full", False),
     ]
+
+
+def test_a_traceback_has_the_time_of_the_line_above_it(tmp_path: Path) -> None:
+    """Also where that line says nothing that is looked for, and an older one does."""
+    text = """\
+[2026-03-02 08:00:00 +0000] [1] [INFO] Starting gunicorn 20.1.0
+2026-03-02T14:00:05Z ERROR job 17 broke
+Traceback (most recent call last):
+  File "/app/x.py", line 1, in load
+MemoryError
+"""
+    assert str(told(tmp_path, text).time).startswith("2026-03-02T14:00:05")
+
+
+def test_a_source_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Beside one that can; and what it says is no all-clear."""
+    good = tmp_path / "good.log"
+    good.write_text("2026-01-31T10:00:05Z INFO model loaded in 3.0s\n")
+    found = analyze([str(good), "/nowhere"])
+    assert [(source.name, source.problem) for source in found.sources] == [
+        (str(good), ""),
+        ("/nowhere", "there is no such file"),
+    ]
+    assert cli.main(["analyze", str(good), "/nowhere"]) == 2
+    assert cli.main(["analyze", str(good)]) == 0

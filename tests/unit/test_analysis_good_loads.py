@@ -185,6 +185,13 @@ pulling 3c168af1dea0: 100%
     I0316 07:48:38.724348 1 model_lifecycle.cc:818] successfully loaded 'yolo'
 """,
     ),
+    "requests_that_fail_long_after": (
+        """\
+2026-03-02 10:00:05,000 INFO app Model loaded in 5.0 s
+2026-03-02 10:55:05,000 ERROR app POST /upload: [Errno 28] No space left on device: '/var/uploads/x'
+2026-03-02 10:56:05,000 ERROR app ModuleNotFoundError: No module named 'foo'
+""",
+    ),
     "a_boot_log": (
         """\
 [    0.000000] Linux version 6.1.0-13-amd64

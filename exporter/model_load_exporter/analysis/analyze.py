@@ -48,7 +48,7 @@ def analyze(sources: Sequence[str], options: Options | None = None, progress: Pr
     reading = Reading()
     for line in scan(sources, TABLE, engine=options.engine, progress=progress, problem=problems.append):
         reading.take(line)
-    if len(problems) == len(sources):
+    if len(problems) == len(sources) and reading.empty:
         raise problems[0]
     return conclude(reading, options, sources, [str(problem) for problem in problems])
 
@@ -76,11 +76,16 @@ def conclude(reading: Reading, options: Options, sources: Sequence[str] = (), pr
         advice=what_to_do.advice(cause, options.runbooks),
         missing=what_to_do.missing(cause, ordered, problems, reading.left_out),
         incidents=cause.incidents,
-        sources=tuple(Source(name) for name in sources),
+        sources=tuple(_source(name, problems) for name in sources),
         time=None
         if cause.event is None or cause.event.seconds is None
         else timestamps.shown(cause.event.seconds, shown),
     )
+
+
+def _source(name: str, problems: Sequence[str]) -> Source:
+    mine = (problem.removeprefix(f"{name}: ") for problem in problems if problem.startswith(f"{name}: "))
+    return Source(name, next(mine, ""))
 
 
 def _within(event: Event, options: Options) -> bool:

@@ -39,6 +39,7 @@ _NO_LOAD = frozenset(("network_error", "timeout", "port_in_use", "killed"))
 _SERVICES = frozenset((BEGIN, STAGE, LOADED, SERVING, CAUSE, CLIENT))
 """What only a service's log has."""
 _READING = frozenset(("download", "config", "tokenizer", "weights"))
+_WHILE = 60.0
 INCIDENTS = 20
 
 
@@ -70,9 +71,9 @@ class Cause:
 
 def decide(events: Sequence[Event]) -> Cause:
     """The cause. `events`: of all sources, in one order, without kernel lines on other programs."""
-    lives = {order: _Life([event for event in events if event.order == order]) for order in {e.order for e in events}}
-    failures = [event for event in events if event.fails and lives[event.order].counts(event, events)]
-    resolved = {id(event) for event in failures if lives[event.order].made_good(event)}
+    lives = {life: _Life([event for event in events if event.life == life]) for life in {e.life for e in events}}
+    failures = [event for event in events if event.fails and lives[event.life].counts(event, events)]
+    resolved = {id(event) for event in failures if lives[event.life].made_good(event)}
     loaded = next((event for role in (LOADED, SERVING) for event in reversed(events) if event.role == role), None)
     standing = [event for event in failures if id(event) not in resolved]
     standing = _last_attempts(standing)
@@ -109,11 +110,14 @@ class _Life:
             return True
         if event.role == CLIENT:
             return False
+        grave = event.loading or REASONS[event.reason].family in ("memory", "gpu")
         if event.rank >= EXACT:
-            return event.reason != "network_error"
+            # Long after, what a request trips over is no failed load: a full disk, a missing module, a port.
+            lost = grave or REASONS[event.reason].family == "process"
+            return event.reason != "network_error" and (lost or not self._served(event))
         if event.rank < PLAIN or event.reason in _NO_LOAD:
             return False
-        return up == SERVING or event.loading or REASONS[event.reason].family in ("memory", "gpu")
+        return up == SERVING or grave
 
     def made_good(self, event: Event) -> bool:
         """Whether the model was loaded after it."""
@@ -132,6 +136,12 @@ class _Life:
                 if again or (progress and event.role != END) or vague:
                     return True
         return False
+
+    def _served(self, event: Event) -> bool:
+        """Whether its model had been there for a while."""
+        times = [o.seconds for o in self._events if o.role == LOADED and o.at < event.at and o.attempt == event.attempt]
+        since = times[-1] if times else None
+        return since is not None and event.seconds is not None and event.seconds - since >= _WHILE
 
     def _up(self, event: Event) -> str | None:
         """LOADED or SERVING if the attempt had got so far before the event."""
@@ -159,8 +169,8 @@ def _loading(events: Sequence[Event], event: Event) -> bool:
 def _last_attempts(events: Sequence[Event]) -> list[Event]:
     """Of each source the last attempt that failed and says why; with an end after it that it explains."""
     result: list[Event] = []
-    for order in {event.order for event in events}:
-        own = [event for event in events if event.order == order]
+    for life in {event.life for event in events}:
+        own = [event for event in events if event.life == life]
         for least in (PLAIN, VAGUE, -99):
             telling = [event.attempt for event in own if event.rank >= least and not event.excused]
             if telling:
@@ -208,7 +218,7 @@ def _told_by_others(best: Event, events: Sequence[Event]) -> Event:
     ends = [
         event
         for event in events
-        if event.order != best.order
+        if event.life != best.life
         and event.speaker != CLIENT_SIDE
         and not event.excused
         and event.reason not in ("network_error", "unknown")
@@ -219,7 +229,7 @@ def _told_by_others(best: Event, events: Sequence[Event]) -> Event:
 def _last_words(best: Event, events: Sequence[Event]) -> Event:
     """An error that nobody recognises tells more than that the process then ended."""
     words = [event for event in events if event.role == CAUSE and event.reason == "unknown" and not event.excused]
-    before = [event for event in words if event.order == best.order and event.at < best.at]
+    before = [event for event in words if event.life == best.life and event.at < best.at]
     return before[-1] if before else best
 
 
@@ -250,9 +260,9 @@ def _incidents(
 ) -> tuple[Incident, ...]:
     """The best line of each attempt that failed, the last ones; what follows from the answer's cause is none."""
     told = {id(event) for event in standing}
-    attempts: dict[tuple[int, int], list[Event]] = {}
+    attempts: dict[tuple[tuple[int, str], int], list[Event]] = {}
     for event in failures:
         if event is cause or not (event.excused or id(event) in told):
-            attempts.setdefault((event.order, event.attempt), []).append(event)
+            attempts.setdefault((event.life, event.attempt), []).append(event)
     best = [cause if cause in events else _best(events) for events in attempts.values()]
     return tuple(Incident(event, id(event) in resolved) for event in best if event is not None)[-INCIDENTS:]

@@ -1,7 +1,6 @@
 """Which sources are logs of clients: they tell of broken connections, and of no load."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from model_load_exporter.analysis.events import CLIENT_SIDE, SERVICE, Event
 from model_load_exporter.analysis.sign import BEGIN, CAUSE, CLIENT, END, LOADED, SERVING, STAGE
@@ -14,10 +13,12 @@ _HUB = r"(?i)huggingface|hf\.co\b|amazonaws|modelscope|\bhub\b|\bproxy|registry|
 def mark(events: Sequence[Event]) -> None:
     """Makes the failures of such a source a client's, where another source is the service's or the kernel's.
 
-    `events` come source by source. Alone, a broken connection may as well be a service's own, to a hub.
+    Alone, a broken connection may as well be a service's own, to a hub.
     """
-    groups = [list(group) for _, group in groupby(events, key=lambda event: event.order)]
-    for group in groups:
+    groups: dict[tuple[int, str], list[Event]] = {}
+    for event in events:
+        groups.setdefault(event.life, []).append(event)
+    for group in groups.values():
         if len(groups) > 1 and _of_client(group):
             for event in group:
                 event.speaker = CLIENT_SIDE

@@ -15,8 +15,9 @@ SERVICE, KERNEL, CLIENT_SIDE, CLUSTER = "service", "kernel", "client", "cluster"
 class Event:
     """One line that matters, and the lines like it.
 
-    source, number: where (number from 1); `order` is the source's place among those given; at: the line's place in its
-    source, from the oldest on. role: see sign.py. reason, rank: what it says of the load's end, by itself ("" where
+    source, number: where (number from 1); `order` is the source's place among those given; stream: which of several
+    containers or pods that write into that source, "" where it is one; at: the line's place in its source, from the
+    oldest on. role: see sign.py. reason, rank: what it says of the load's end, by itself ("" where
     nothing). stage: where the load was then; stage_told: the line itself says so, else a line above.
     attempt: which try of its source (a restart begins the next). excused: its speaker says that it goes on.
     loading: it was raised while a model was being loaded, by its traceback. carried: the stamp is that of a line above.
@@ -48,6 +49,12 @@ class Event:
     seconds: float | None = None
     last_seconds: float | None = None
     notes: list[str] = field(default_factory=list)
+    stream: str = ""
+
+    @property
+    def life(self) -> tuple[int, str]:
+        """Whose line it is: events of one life are a process's and its restarts'."""
+        return self.order, self.stream
 
     @property
     def fails(self) -> bool:

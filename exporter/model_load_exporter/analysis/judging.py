@@ -39,7 +39,7 @@ class Judge:
     def __call__(self, line: Line) -> Verdict | None:
         """What classify says of the line and of what belongs to it below."""
         text, following = line.text, entry.rest(line.text, line.following)
-        key = (_CHANGING.sub("#", text), *following)
+        key = tuple(_CHANGING.sub("#", one) for one in (text, *following))
         if key not in self._known:
             if len(self._known) >= self._KEPT:
                 self._known.clear()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from model_load_exporter.analysis import kernel, timestamps
 from model_load_exporter.analysis.direction import oldest_first
 from model_load_exporter.analysis.events import CLIENT_SIDE, CLUSTER, KERNEL, SERVICE, TEXT, Event
+from model_load_exporter.analysis.following import shown
 from model_load_exporter.analysis.judging import Judge, goes_on, heads_traceback, is_warned, outweighs
 from model_load_exporter.analysis.keep import Keep
 from model_load_exporter.analysis.scan import Line
@@ -37,6 +38,9 @@ TABLE: tuple[Pattern | Sign, ...] = (*PATTERNS, *SIGNS)
 EXCUSED = 0.5
 """The most that a failure counts whose speaker goes on: above a process's end, below all that stopped the load."""
 
+_STREAM = r"^(?:(?P<compose>[\w.-]+-\d+)(?:\s+\|\s| exited with code )|\[(?P<pod>pod/[^\]\s]+)\] )"
+"""Compose's and kubectl's prefix: several containers in one log."""
+_STREAMS = 100
 _PIDS = 1000
 _TRACEBACK = 200
 _SIGNS_FROM = len(PATTERNS)
@@ -57,6 +61,7 @@ class _Place:
     """Where reading stands in one source."""
 
     order: int
+    stream: str
     stamp: timestamps.Stamp | None = None
     stage: str | None = None
     attempt: int = 0
@@ -73,7 +78,7 @@ class Reading:
     """All sources, read line by line into a bounded number of events."""
 
     def __init__(self) -> None:
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, dict[str, _Place]] = {}
         self._judge = Judge()
         self.pids: set[int] = set()
         """Process ids that the services' own lines name."""
@@ -82,12 +87,14 @@ class Reading:
 
     def take(self, line: Line) -> None:
         """One line of scan's."""
-        place = self._places.setdefault(line.source, _Place(len(self._places)))
+        place = self._place(line)
         signs = [row for index in line.rows if isinstance(row := TABLE[index], Sign)]
         if line.rows[0] >= _SIGNS_FROM and all(sign.role == EXCUSE for sign in signs) and not heads_traceback(line):
             return
         stamp = (timestamps.parse(line.time) if line.time else None) or timestamps.parse(line.text)
         own = stamp is not None
+        if stamp is None and any(sign.role == TRACEBACK for sign in signs):
+            stamp = _stamp_above(line)
         if stamp is not None:
             place.stamp = stamp
         event = None if kernel.is_forged(line.text) else self._event(line, place, signs)
@@ -103,16 +110,37 @@ class Reading:
 
     def events(self) -> list[Event]:
         """What was kept of all sources, source by source, each from the oldest on."""
-        for place in self._places.values():
-            if place.unfinished is not None:
-                place.keep.add(place.unfinished)
-                place.unfinished = None
-        return [event for place in self._places.values() for event in oldest_first(place.keep.events())]
+        found: list[Event] = []
+        for places in self._places.values():
+            kept: list[Event] = []
+            for place in places.values():
+                if place.unfinished is not None:
+                    place.keep.add(place.unfinished)
+                    place.unfinished = None
+                kept += place.keep.events()
+            found += oldest_first(sorted(kept, key=lambda event: event.number))
+        return found
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was found that matters."""
+        return not self._places
 
     @property
     def left_out(self) -> int:
         """Kinds of lines that found no room."""
-        return sum(place.keep.left_out for place in self._places.values())
+        return sum(place.keep.left_out for places in self._places.values() for place in places.values())
+
+    def _place(self, line: Line) -> _Place:
+        """Of its source, and of its container where several write into one."""
+        places = self._places.setdefault(line.source, {})
+        prefix = compiled(_STREAM).match(line.text)
+        stream = (prefix["compose"] or prefix["pod"]) if prefix is not None else ""
+        if stream not in places:
+            stream = stream if len(places) < _STREAMS else ""
+            order = list(self._places).index(line.source)
+            places.setdefault(stream, _Place(order, stream))
+        return places[stream]
 
     def _event(self, line: Line, place: _Place, signs: Sequence[Sign]) -> Event | None:
         self._traceback(line, place, signs)
@@ -221,12 +249,19 @@ class Reading:
             rank,
             stage,
             attempt=place.attempt,
+            stream=place.stream,
         )
 
     def _pair(self, text: str, stamp: timestamps.Stamp | None) -> None:
         seconds = timestamps.kernel_seconds(text)
         if stamp is not None and stamp.kind != timestamps.BOOT and seconds is not None and len(self.pairs) < _PIDS:
             self.pairs.append((stamp, seconds))
+
+
+def _stamp_above(line: Line) -> timestamps.Stamp | None:
+    """A traceback has the time of the logger's own line over it, which may say nothing that is looked for."""
+    texts = (text for raw in line.above for text in shown(raw)[-1:])
+    return next((stamp for text in texts if (stamp := timestamps.parse(text)) is not None), None)
 
 
 def _speaker(text: str, told: Sign | None) -> str:

@@ -76,7 +76,7 @@ def _folded(events: Sequence[Event], cause: Event | None) -> list[_Folded]:
 
 
 def _same(one: Event, other: Event) -> bool:
-    if (one.order, one.role, one.attempt) != (other.order, other.role, other.attempt):
+    if (one.life, one.role, one.attempt) != (other.life, other.role, other.attempt):
         return False
     if one.role == STAGE:
         return one.stage == other.stage

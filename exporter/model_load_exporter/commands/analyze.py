@@ -66,6 +66,8 @@ def run(options: argparse.Namespace) -> int:
         chosen = _options(options)
         if "-" in options.logs and sys.stdin.isatty():
             print("reading standard input; Ctrl-D ends it", file=sys.stderr)
+        if "-" in options.logs and sys.stdin is None:
+            raise _UsageError("standard input is closed")
         with bar("analyzing") as progress:
             found = analyze(options.logs, chosen, progress)
     except (_UsageError, EngineError, SourceError, ValueError) as error:
@@ -77,7 +79,9 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(markdown.render(found))
     else:
         sys.stdout.write(text.render(found, terminal=sys.stdout.isatty()))
-    return 1 if found.failed else 0
+    # An all-clear that did not see everything is none.
+    unread = any(source.problem for source in found.sources)
+    return 1 if found.failed else 2 if unread else 0
 
 
 def _options(options: argparse.Namespace) -> "Options":
