@@ -1,6 +1,7 @@
 """record_inference: what a service records reaches the counters once, whoever restarts in between."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -51,6 +52,42 @@ def test_what_is_recorded_is_counted(recording: Recording) -> None:
     assert sum(tally.inference_buckets) == 7
     assert tally.inference_buckets[-1] == 1
     assert 70.2 <= tally.inference_seconds < 80
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt])
+def test_who_cancels_has_not_failed(spool: Path, error: type[BaseException]) -> None:
+    """A client that went away, a generator that nobody reads on: an inference, and no failure."""
+
+    @record_inference("nllb")
+    async def translate() -> None:
+        raise error
+
+    with pytest.raises(error), record_inference("nllb"):
+        raise error
+    with pytest.raises(error):
+        translate().__await__().send(None)
+    with pytest.raises(ValueError, match="x"), record_inference("nllb"):
+        raise ValueError("x")
+    holder.exit()
+    [holding] = holdings(spool)
+    assert (holding.inferences["nllb"].count, holding.inferences["nllb"].failures) == (3, 1)
+
+
+def test_a_task_that_is_cancelled_has_not_failed(spool: Path) -> None:
+    """As a server does it when the client goes away."""
+
+    @record_inference("nllb")
+    async def translate() -> None:
+        await asyncio.Event().wait()
+
+    async def serve() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(translate(), 0.01)
+
+    asyncio.run(serve())
+    holder.exit()
+    [holding] = holdings(spool)
+    assert (holding.inferences["nllb"].count, holding.inferences["nllb"].failures) == (1, 0)
 
 
 def test_a_line_a_second_and_none_is_lost(spool: Path) -> None:

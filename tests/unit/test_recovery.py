@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import functools
 import gc
 import threading
 import time
@@ -92,7 +93,7 @@ def test_the_files_are_looked_at_first(spool: Path, tmp_path: Path) -> None:
 
 
 def test_a_load_that_hangs_ends_in_time(spool: Path) -> None:
-    """Python code is ended in its thread; the time limit is for all of it, so no fallback follows."""
+    """Python code is ended in its thread."""
     ended = threading.Event()
 
     def hangs() -> Model:
@@ -104,10 +105,32 @@ def test_a_load_that_hangs_ends_in_time(spool: Path) -> None:
 
     began = time.monotonic()
     with pytest.raises(LoadFailedError, match=r"did not finish within 0\.2 seconds"):
-        load_with_recovery("nllb", [hangs, ("small", Model)], timeout=0.2)
+        load_with_recovery("nllb", [hangs], timeout=0.2)
     assert ended.wait(10)
     assert time.monotonic() - began < 10
     assert told(spool) == [("failed", "timeout")]
+
+
+def test_a_load_that_hangs_leaves_time_for_those_behind_it(spool: Path) -> None:
+    """In native code too, with all its attempts left: each loader gets its share, the last one as well."""
+    let_go = threading.Event()
+    began = time.monotonic()
+    hangs = ("hangs", lambda: let_go.wait(60))
+    try:
+        assert isinstance(load_with_recovery("nllb", [hangs, hangs, ("small", Model)], timeout=1.5), Model)
+    finally:
+        let_go.set()
+    assert time.monotonic() - began < 1.5
+    assert told(spool) == [("failed", "timeout"), ("failed", "timeout"), ("loaded", None)]
+    assert "did not finish within 0.5 seconds" in (attempts(spool)[0].message or "")
+    assert state.fallbacks == {"nllb": "small"}
+
+
+def test_no_wait_takes_the_time_of_those_behind(spool: Path) -> None:
+    """A second attempt that would begin in the next loader's share is left out."""
+    loaders = [reset, ("small", Model), ("on the CPU", Model)]
+    assert isinstance(load_with_recovery("nllb", loaders, backoff=16, timeout=18), Model)
+    assert told(spool) == [("failed", "network_error"), ("loaded", None)]
 
 
 def test_what_native_code_keeps_is_left_behind(spool: Path) -> None:
@@ -186,6 +209,50 @@ def test_a_call_that_cannot_work_says_so() -> None:
         load_with_recovery("nllb", [])
     with pytest.raises(ValueError, match="at least one attempt"):
         load_with_recovery("nllb", [Model], attempts=0)
+
+
+async def load_later() -> Model:
+    return Model()
+
+
+class LoadsLater:
+    """An object to call, which answers with a coroutine."""
+
+    async def __call__(self) -> Model:
+        return Model()
+
+
+@pytest.mark.parametrize(
+    ("loaders", "message"),
+    [
+        ([load_later], "load_later is a coroutine function; .*asyncio.to_thread"),
+        ([Model, ("small", functools.partial(load_later))], "small is a coroutine function"),
+        ([LoadsLater()], "is a coroutine function"),
+        ([("x",)], r"loader 1 is \('x',\), not \(name, function\)"),
+        ([Model, ("a", 3)], "loader 2 is 3, not a function"),
+        ([(Model, "a")], "not \\(name, function\\)"),
+        ([None], "loader 1 is None, not a function"),
+        ("abc", "loader 1 is 'a', not a function"),
+        (Model, "a list of loaders"),
+        (7, "a list of loaders, not int"),
+    ],
+)
+def test_what_is_no_loader_is_refused(spool: Path, loaders: Any, message: str) -> None:
+    """Before anything is tried or told: a mistake in the service's code is no failed load."""
+    with pytest.raises(TypeError, match=message):
+        load_with_recovery("nllb", loaders)
+    assert attempts(spool) == []
+    assert snapshot().failures == ()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_coroutine_is_no_model(spool: Path) -> None:
+    """Of a function that only its result gives away: no second attempt, no fallback, nothing held."""
+    with pytest.raises(TypeError, match="later is a coroutine function"):
+        load_with_recovery("nllb", [("later", lambda: load_later()), ("small", Model)], timeout=60)
+    gc.collect()
+    assert [outcome for outcome, _ in told(spool)] == ["failed"]
+    assert holdings(spool) == []
 
 
 def test_a_load_that_tells_itself_is_told_once(spool: Path) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _GRACE_SECONDS = 1.0
+_GRACE_SHARE = 0.1
+"""Of the call's own time, at most: a caller with a short limit has something else to do with the rest."""
 
 
 class LoadTimeoutError(TimeoutError):
@@ -29,7 +31,7 @@ class _EndedError(BaseException):
 def call_within(call: Callable[[], Any], seconds: float | None, limit: float | None) -> Any:
     """What `call` returns or raises. Raises LoadTimeoutError after `seconds`; None: in this thread, without limit.
 
-    limit: the whole time limit, for the message.
+    limit: the time limit as the message tells it, seconds.
     """
     if seconds is None:
         return call()
@@ -49,7 +51,7 @@ def call_within(call: Callable[[], Any], seconds: float | None, limit: float | N
     if thread.is_alive():
         # Python code ends at its next line; native code when it comes back, if it ever does.
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_EndedError))
-        thread.join(_GRACE_SECONDS)
+        thread.join(min(_GRACE_SECONDS, _GRACE_SHARE * seconds))
         if not outcome:
             raise LoadTimeoutError(limit or seconds, abandoned=thread.is_alive())
     if errors:

@@ -1,7 +1,8 @@
 """The process's holder file: which models it holds now and how they serve, told for as long as it lives.
 
-One file for all models of the process, made when the first is held. A forked child starts without one: what it
-inherited is the parent's.
+One file for all models of the process, made when the first is held. A forked child starts without one: the models in
+its memory are its parent's, told once by the parent's file. Health addresses know them; a file of the child's own tells
+of one from the first inference on.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ ROTATE_AT = 64 * 1024
 TELL_SECONDS = 1.0
 """At most one line about a model's inferences in this time."""
 
+_PARENTS_OWN = frozenset(("anonymous", "gpu", "since"))
+"""Not told of a model that was loaded before the fork: its pages are shared, and counted with the parent's."""
+
 
 class Holder:
     """The models that this process holds, and the file that says so."""
@@ -38,6 +42,8 @@ class Holder:
         self._lock = threading.RLock()
         self._file: JournalFile | None = None
         self._held: dict[str, dict[str, Any]] = {}
+        self._inherited: dict[str, dict[str, Any]] = {}
+        self._inherited_told = False
         self._served: dict[str, Served] = {}
         self._timer: threading.Timer | None = None
         # A finaliser may run inside any line of any thread, this class's own included: it only leaves a note here.
@@ -47,9 +53,8 @@ class Holder:
         """The process holds `model` from now on; replaces an earlier hold of it. False where it cannot be told."""
         with self._lock:
             self._release_finalised()
-            details.setdefault("since", round(time.time(), 3))
-            self._held[model] = details
-            return self._tell({**stamp("hold"), **identity(), "model": model, **details})
+            self._inherited.pop(model, None)
+            return self._hold(model, details)
 
     def unhold(self, model: str, token: str | None = None) -> None:
         """The process let `model` go. With a token, only if the hold is still the one that carries it."""
@@ -62,7 +67,10 @@ class Holder:
         with self._lock:
             self._release_finalised()
             if model not in self._held:
-                self.hold(model, {"target": os.environ.get("MODEL_LOAD_EXPORTER_TARGET", ""), "runtime": runtime()})
+                target = os.environ.get("MODEL_LOAD_EXPORTER_TARGET", "")
+                parents = self._inherited.get(model, {})
+                shared = {key: value for key, value in parents.items() if key not in _PARENTS_OWN}
+                self._hold(model, {"target": target, "runtime": runtime(), **shared})
             served = self._served.setdefault(model, Served())
             served.add(seconds, failed=failed)
             if served.told + TELL_SECONDS <= time.monotonic():
@@ -73,15 +81,15 @@ class Holder:
                 self._timer.start()
 
     def models(self) -> list[str]:
-        """The models that are held."""
+        """The models that are held, those from before a fork too."""
         with self._lock:
             self._release_finalised()
-            return list(self._held)
+            return list(self._inherited | self._held)
 
     def details(self, model: str) -> dict[str, Any]:
         """What was told of a model when it was held; empty for one that is not."""
         with self._lock:
-            return dict(self._held.get(model, ()))
+            return self._inherited.get(model, {}) | self._held.get(model, {})
 
     def served(self, model: str) -> tuple[int, float | None]:
         """(inferences of this process, unix time of the last)."""
@@ -91,7 +99,9 @@ class Holder:
 
     @property
     def witnessed(self) -> bool:
-        """True while a journal takes what is told here."""
+        """True while a journal takes what is told here, or has it from the parent."""
+        if self._file is None and not self._held:
+            return self._inherited_told
         return self._file is not None and self._file.open
 
     def note_finalised(self, model: str, token: str) -> None:
@@ -113,14 +123,30 @@ class Holder:
                 self._file = None
 
     def forget(self) -> None:
-        """In a forked child: another process holds all of it."""
+        """Knows nothing, as at the start."""
         self.__init__()  # type: ignore[misc]  # a fresh lock too: the parent's may have been held by another thread
+
+    def inherit(self) -> None:
+        """In a forked child: what the parent held is in this memory too, though the file that tells it is not ours."""
+        models = {model: self._inherited.get(model, {}) | held for model, held in self._held.items()}
+        inherited, finalised = self._inherited | models, self._finalised
+        # Not by `witnessed`: the writer has closed the parent's file here already.
+        told = self._file is not None or (self._inherited_told and not self._held)
+        self.forget()
+        self._inherited, self._finalised, self._inherited_told = inherited, finalised, told
+
+    def _hold(self, model: str, details: dict[str, Any]) -> bool:
+        details.setdefault("since", round(time.time(), 3))
+        self._held[model] = details
+        return self._tell({**stamp("hold"), **identity(), "model": model, **details})
 
     def _release_finalised(self) -> None:
         while self._finalised:
             self._unhold(*self._finalised.popleft())
 
     def _unhold(self, model: str, token: str | None) -> None:
+        if token is None or self._inherited.get(model, {}).get("attempt") == token:
+            self._inherited.pop(model, None)
         held = self._held.get(model)
         if held is None or (token is not None and held.get("attempt") != token):
             return
@@ -204,4 +230,4 @@ holder = Holder()
 """This process's holder."""
 
 atexit.register(holder.exit)
-os.register_at_fork(after_in_child=holder.forget)
+os.register_at_fork(after_in_child=holder.inherit)

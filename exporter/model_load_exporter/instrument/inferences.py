@@ -29,7 +29,8 @@ class record_inference:  # noqa: N801 - read as a verb, like track_load
         with record_inference("nllb-200"): model.generate(...)
         @record_inference("nllb-200")                          # on a function or coroutine function: each call is one
 
-    An exception goes through unchanged, and counts as a failed inference. Costs some microseconds, and a line a second.
+    An exception goes through unchanged, and counts as a failed inference; one that was cancelled counts, but did not
+    fail. Costs some microseconds, and a line a second.
     """
 
     def __init__(self, model: str, seconds: float | None = None, *, failed: bool = False) -> None:
@@ -44,7 +45,7 @@ class record_inference:  # noqa: N801 - read as a verb, like track_load
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._record(time.perf_counter() - self._began.pop(), failed=kind is not None)
+        self._record(time.perf_counter() - self._began.pop(), failed=error is not None and _failure(error))
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -84,3 +85,14 @@ class record_inference:  # noqa: N801 - read as a verb, like track_load
             holder.infer(self._model, min(max(0.0, float(seconds)), _LONGEST), failed=failed)
         except Exception:  # whatever is wrong with the witness, the service answers
             log.trouble("an inference was not recorded")
+
+
+def _failure(error: BaseException) -> bool:
+    """False for a client that went away, a closed generator, Ctrl-C."""
+    try:
+        # Here and not above: an inference that succeeds never pays for it.
+        from model_load_exporter.classify.exceptions import is_cancellation
+
+        return not is_cancellation(error)
+    except Exception:  # whatever is wrong with the witness, the service's own error goes on
+        return True

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 open_loads: dict[str, OpenLoad] = {}
 """The loads that are open, by id, the oldest first."""
 
-failures: dict[str, tuple[str, str, float]] = {}
-"""(reason, message, unix time) of the last load of a model, where it failed."""
+failures: dict[str, tuple[str, str, float, bool]] = {}
+"""(reason, message, unix time, whether a journal took it) of the last load of a model, where it failed."""
 
 attempts: dict[str, tuple[int, int]] = {}
 """(number from 1, of how many) of the model's next or present load, where somebody tries again."""
@@ -51,7 +51,7 @@ def loaded(load: OpenLoad) -> None:
 def failed(load: OpenLoad, reason: str, message: str) -> None:
     """It failed."""
     open_loads.pop(load.id, None)
-    failures[load.model] = (reason, message, time.time())
+    failures[load.model] = (reason, message, time.time(), load.witnessed)
 
 
 def note_attempt(model: str, number: int, of: int) -> None:
@@ -71,11 +71,16 @@ def note_fallback(model: str, name: str | None) -> None:
 
 
 def forget() -> None:
-    """In a forked child: what the parent loads and failed to load is the parent's."""
-    open_loads.clear()
+    """Knows nothing, as at the start."""
+    inherit()
     failures.clear()
-    attempts.clear()
     fallbacks.clear()
 
 
-os.register_at_fork(after_in_child=forget)
+def inherit() -> None:
+    """In a forked child: loads that are open go on in the parent; what came of those that are over is in both."""
+    open_loads.clear()
+    attempts.clear()
+
+
+os.register_at_fork(after_in_child=inherit)
