@@ -177,6 +177,9 @@ def server(code: str, spool: Path, folder: Path, *command: str) -> Iterator[Runn
         yield Running(process, folder, port, side)
     finally:
         (folder / "go").touch()
+        # With its workers: those of uvicorn live on without it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         dispose(process)
 
 

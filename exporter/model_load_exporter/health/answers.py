@@ -19,15 +19,17 @@ Answer = tuple[int, dict[str, Any]]
 """(HTTP status, JSON object)."""
 
 
-def answer(path: str, state: State, required: Collection[str] = (), *, starting: bool = False) -> Answer:
+def answer(
+    path: str, state: State, required: Collection[str] = (), *, starting: bool = False, awaited: bool = False
+) -> Answer:
     """What one of PATHS answers.
 
     required: models without which the service is not ready; without any, one that is loaded is enough. starting: the
-    service's own start-up is not over.
+    service's own start-up is not over. awaited: a model is to come, though nobody may have begun to load one.
     """
     if path == "/health/live":
         return 200, {"status": "alive"}
-    status = _status(state, required, starting=starting)
+    status = _status(state, required, starting=starting, awaited=awaited)
     code = 200 if status in ("healthy", "idle") else 503
     held = {one.model for one in state.held}
     loaded = held.issuperset(required) if required else bool(held)
@@ -36,18 +38,21 @@ def answer(path: str, state: State, required: Collection[str] = (), *, starting:
     return code, {"status": status, "model_loaded": loaded}
 
 
-def _status(state: State, required: Collection[str], *, starting: bool) -> str:
+def _status(state: State, required: Collection[str], *, starting: bool, awaited: bool) -> str:
     """healthy, loading, failed, or idle: nothing is loaded, and nobody tried or has to."""
     held = {one.model for one in state.held}
     missing = [model for model in required if model not in held]
     failed = {one.model for one in state.failures}
-    if not missing and (held or (required and not starting)):
+    # Without names any model will do: one that failed matters as long as there is none.
+    fatal = failed.intersection(missing) if required else failed if not held else set()
+    # While the start-up goes on the app serves nobody, whatever is loaded: a second model, a warm-up may follow.
+    if held and not missing and not starting:
         return "healthy"
-    if state.open or (starting and not failed):
+    if state.open or (starting and not fatal):
         return "loading"
-    if failed and (not required or failed.intersection(missing)):
+    if fatal:
         return "failed"
-    return "loading" if missing else "idle"
+    return "loading" if missing or awaited else "idle"
 
 
 def _model_health(state: State, status: str, *, loaded: bool) -> dict[str, Any]:

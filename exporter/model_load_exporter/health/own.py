@@ -18,10 +18,14 @@ def snapshot() -> State:
     waiting = {model: told for model, told in state.attempts.copy().items() if model not in busy}
     between = tuple(Loading(model, None, 0.0, told) for model, told in waiting.items())
     busy |= set(waiting)
-    failures = tuple(
-        Failure(model, *told) for model, told in state.failures.copy().items() if model not in busy
-    )  # fmt: skip
-    witnessed = holder.witnessed if held else any(load.witnessed for load in loads)
+    failed = state.failures.copy()
+    failures = tuple(Failure(model, *told[:3]) for model, told in failed.items() if model not in busy)
+    if held:
+        witnessed = holder.witnessed
+    elif loads:
+        witnessed = any(load.witnessed for load in loads)
+    else:
+        witnessed = any(told[3] for told in failed.values())
     return State((*map(_loading, loads), *between), held, failures, witnessed)
 
 

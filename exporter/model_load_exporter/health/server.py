@@ -1,6 +1,7 @@
 """The side process of serve_health: started by exec, it shares no interpreter, lock or event loop with the service.
 
 It ends with the service: every process of it has an end of a pipe open, and the last to go lets it read the pipe's end.
+A child that the service leaves behind keeps that end open; where it neither loads nor holds a model, nobody is served.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path in PATHS:
-            status, headers, body = rendered(answer(path, self.server.state(), self.server.models))
+            status, headers, body = rendered(answer(path, self.server.state(), self.server.models, awaited=True))
         else:
             status, headers, body = rendered((404, {"detail": f"there are {', '.join(PATHS)}"}))
         self.send_response(status)
@@ -55,12 +56,13 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, listening: socket.socket, service: int, target: str, models: list[str]) -> None:
+    def __init__(self, listening: socket.socket, service: int, server: int, target: str, models: list[str]) -> None:
+        """service, server: pids, as `Watcher` has them."""
         super().__init__(("", 0), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
         self.models = models
-        self._service, self._target = service, target
+        self._service, self._server, self._target = service, server, target
         self._watcher: Watcher | None = None
         self._lock = threading.Lock()
 
@@ -79,13 +81,13 @@ class Server(ThreadingHTTPServer):
         """Reads the spool, once there is one."""
         with contextlib.suppress(OSError, SpoolError):
             if self._watcher is None or not os.path.isdir(self._watcher.folder):
-                self._watcher = Watcher(find_spool().folder, self._service, self._target)
+                self._watcher = Watcher(find_spool().folder, self._service, self._target, self._server)
             self._watcher.update()
 
     def follow(self, alive: int) -> None:
         """Until the service is gone: a load that begins and fails between two requests is seen, too."""
         inotify: Inotify | None = None
-        while True:
+        while not self._left():
             with self._lock:
                 self.update()
                 if inotify is None and self._watcher is not None:
@@ -98,11 +100,19 @@ class Server(ThreadingHTTPServer):
             if inotify is not None and ready:
                 inotify.read()
 
+    def _left(self) -> bool:
+        """True where the service, whose child this is, has ended, and none that it forked loads or holds a model."""
+        if os.getppid() == self._service:
+            return False
+        state = self.state()
+        return not (state.open or state.held)
+
 
 def main(settings: str) -> None:
-    """settings: JSON of {listen, alive, service, target, models}; listen and alive are descriptors that it inherits."""
+    """settings: JSON of {listen, alive, service, server, target, models}; listen and alive: inherited descriptors."""
     given: dict[str, Any] = json.loads(settings)
-    server = Server(socket.socket(fileno=given["listen"]), given["service"], given["target"], given["models"])
+    listening = socket.socket(fileno=given["listen"])
+    server = Server(listening, given["service"], given["server"], given["target"], given["models"])
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     server.follow(given["alive"])
     # At once: a request that hangs must not keep the port from the service's next start.

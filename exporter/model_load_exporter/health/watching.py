@@ -10,28 +10,37 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from model_load_exporter.attempt import LoadAttempt
+from model_load_exporter.attempt import Begin, LoadAttempt
+from model_load_exporter.health import kin
 from model_load_exporter.health.state import Failure, Held, Loading, State
 from model_load_exporter.holding import Hold, Holding
 from model_load_exporter.journal.format import ID, JournalError
 from model_load_exporter.journal.line import SUFFIX
+from model_load_exporter.journal.process import boot_id, pid_namespace
 from model_load_exporter.journal.tail import Tail
 
 _KEEP_FAILURES = 900.0
-"""Seconds for which a failed load is told, unless a later one succeeds."""
-_GENERATIONS = 64
+"""Seconds for which a failed load is told after its process has ended, unless a later one succeeds."""
+_CLOCK_STEP = 2.0
+"""Seconds by which a journal may seem older than the process that wrote it."""
 
 
 @dataclass(slots=True)
 class Watcher:
-    """Follows the files of one service: those of its processes, and of its target where it has one."""
+    """Follows the files of one service.
+
+    service: its pid; its files are those of this process and of all below it. target: with one, the files with that
+    target of all processes below `server` too, which the workers of one server have in common; 0: there is none.
+    """
 
     folder: str
     service: int
     target: str = ""
+    server: int = 0
     _files: dict[str, Tail] = field(default_factory=dict)
     _others: dict[str, int] = field(default_factory=dict)
-    _failures: dict[str, Failure] = field(default_factory=dict)
+    _failures: dict[str, tuple[Failure, int, int | None]] = field(default_factory=dict)
+    _born: dict[str, int] = field(default_factory=dict)
 
     def update(self) -> None:
         """Reads what is new. Raises OSError where the spool cannot be read."""
@@ -57,7 +66,10 @@ class Watcher:
                     holds.setdefault(model, []).append((holding, hold))
         busy = {one.model for one in open_} | set(holds)
         failures = tuple(
-            one for one in self._failures.values() if one.model not in busy and one.time > now - _KEEP_FAILURES
+            one
+            for one, pid, born in self._failures.values()
+            if one.model not in busy
+            and (one.time > now - _KEEP_FAILURES or (born is not None and kin.born(pid) == born))
         )
         held = tuple(_held(model, rows) for model, rows in holds.items())
         return State(tuple(sorted(open_, key=lambda one: -one.elapsed)), held, failures, witnessed=True)
@@ -82,41 +94,63 @@ class Watcher:
             self._others[name] = inode
 
     def _ours(self, tail: Tail) -> bool:
-        if tail.attempt is not None and tail.attempt.begin.kind == "service":
-            target, pid = tail.attempt.begin.target, tail.attempt.begin.pid
-        elif tail.holding is not None:
-            target, pid = tail.holding.first.target, tail.holding.first.pid
-        else:
+        first = _first(tail)
+        # A pid says who it is only in its own namespace: in every pod the first process is 1.
+        if first is None or first.pid_namespace is None or first.pid_namespace != pid_namespace():
             return False
-        return bool(self.target and target == self.target) or descends(pid, self.service)
+        if first.boot_id not in ("", boot_id()):
+            return False
+        born = kin.born(first.pid)
+        # Written before the process began: by an earlier one, whose pid, and in a container namespace, it has now.
+        if born is None or first.time < kin.began(born) - _CLOCK_STEP:
+            return False
+        self._born[tail.name] = born
+        if kin.descends(first.pid, self.service):
+            return True
+        return (
+            bool(self.target) and first.target == self.target and kin.descends(first.pid, self.server or self.service)
+        )
 
     def _read(self, name: str) -> None:
         tail = self._files[name]
         try:
-            released = tail.released()
+            # A child forked by the dead writer keeps the file locked.
+            released = tail.released() or not self._lives(tail)
             tail.read()
         except OSError:
             released = True
         if not released:
             return
         if tail.attempt is not None:
-            self._ended(tail.attempt)
+            self._ended(tail.attempt, self._born.get(name))
         tail.close()
         del self._files[name]
+        self._born.pop(name, None)
         with contextlib.suppress(OSError):
             self._others[name] = os.lstat(f"{self.folder}/{name}").st_ino
 
-    def _ended(self, attempt: LoadAttempt) -> None:
-        model = attempt.begin.model
+    def _lives(self, tail: Tail) -> bool:
+        first = _first(tail)
+        return first is not None and kin.born(first.pid) == self._born.get(tail.name)
+
+    def _ended(self, attempt: LoadAttempt, born: int | None) -> None:
+        model, pid = attempt.begin.model, attempt.begin.pid
         if attempt.outcome == "loaded":
             self._failures.pop(model, None)
         elif attempt.outcome == "failed":
             reason = attempt.reason or "unknown"
-            self._failures[model] = Failure(model, reason, attempt.message, attempt.ended or time.time())
+            failure = Failure(model, reason, attempt.message, attempt.ended or time.time())
+            self._failures[model] = failure, pid, born
         elif attempt.outcome is None:
             stage = f" at stage {attempt.stage}" if attempt.stage else ""
             message = f"the loading process ended{stage} and did not say why; the exporter's status page does"
-            self._failures[model] = Failure(model, "process_died", message, time.time())
+            self._failures[model] = Failure(model, "process_died", message, time.time()), pid, born
+
+
+def _first(tail: Tail) -> Begin | Hold | None:
+    if tail.attempt is not None and tail.attempt.begin.kind == "service":
+        return tail.attempt.begin
+    return tail.holding.first if tail.holding is not None else None
 
 
 def _held(model: str, rows: list[tuple[Holding, Hold]]) -> Held:
@@ -131,18 +165,3 @@ def _held(model: str, rows: list[tuple[Holding, Hold]]) -> Held:
         last_inference=max((one.time for one in served), default=None),
         fallback=hold.fallback or None,
     )
-
-
-def descends(pid: int, ancestor: int, procfs: str = "/proc") -> bool:
-    """True where `pid` is that process or one below it."""
-    for _ in range(_GENERATIONS):
-        if pid == ancestor:
-            return True
-        try:
-            with open(f"{procfs}/{pid}/stat", "rb") as file:
-                pid = int(file.read().rpartition(b")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            return False
-        if pid <= 1:
-            return pid == ancestor
-    return False

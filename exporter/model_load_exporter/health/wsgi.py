@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
 from model_load_exporter.health.answers import PATHS, answer, rendered
 from model_load_exporter.health.own import snapshot
+from model_load_exporter.health.wrapper import Wrapper
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-class HealthWsgiApp:
+class HealthWsgiApp(Wrapper):
     """The app with its health addresses. Attributes of the app are its own, as before."""
 
-    def __init__(self, app: App, models: Collection[str] = ()) -> None:
-        """models: without which the service is not ready."""
-        self._app = app
-        self._models = tuple(models)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._app, name)
+    _health_inner: App
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """One request."""
         path = environ.get("PATH_INFO", "")
         if path not in PATHS:
-            return self._app(environ, start_response)
+            return self._health_inner(environ, start_response)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             status, headers, body = rendered((405, {"detail": "GET or HEAD"}))
             headers.append(("allow", "GET, HEAD"))
         else:
-            status, headers, body = rendered(answer(path, snapshot(), self._models))
+            status, headers, body = rendered(answer(path, snapshot(), self._health_models))
         start_response(f"{status} {HTTPStatus(status).phrase}", headers)
         return [body] if environ["REQUEST_METHOD"] != "HEAD" else []
