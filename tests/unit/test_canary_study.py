@@ -205,6 +205,17 @@ def test_where_nothing_loads_the_remedy_is_said() -> None:
     assert "under /b (torch 2.13.0+cpu" in recommend.recommend(BAD, rows, [("/a", BAD), ("/b", GOOD)]).text
 
 
+def test_where_only_interpreters_were_tried_they_are_compared() -> None:
+    """Nothing is said of variants; what loads there, at what peak, with which output."""
+    slim = replace(GOOD, peak_rss_bytes=500_000_000)
+    text = recommend.recommend(GOOD, [], [("/b", slim), ("/c", BAD), ("/d", replace(GOOD, vector=(0.0, 1.0)))]).text
+
+    assert "Under /b it loads too, at a peak of 500MB instead of 1GB, the same output." in text
+    assert "Under /c it does not load (config_invalid)." in text
+    assert "Under /d it loads too, at a peak of 1GB instead of 1GB, another output." in text
+    assert "no variant" not in text
+
+
 @pytest.mark.parametrize(
     ("rss", "same", "variant"),
     [(800, True, "bfloat16"), (801, True, None), (500, False, None), (500, None, None)],

@@ -18,6 +18,7 @@ from model_load_exporter.classify.exceptions import (
     classify_exception,
     is_cancellation,
     one_line,
+    without_advice,
 )
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d" * 32 + b"\nsize 268435456\n"
@@ -275,3 +276,63 @@ def test_importing_it_is_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
     assert child.stdout.strip() == "[] 0"
+
+
+CHECK = (
+    "Check the documentation of torch.load to learn more about types accepted by default with weights_only https://x."
+)
+RERUN = (
+    "Re-running `torch.load` with `weights_only` set to `False` will likely succeed, but it can result in arbitrary "
+    "code execution."
+)
+WORDINGS = {
+    "2.0": (
+        f"Weights only load failed. {RERUN}Do it only if you get the file from a trusted source. "
+        "WeightsUnpickler error: Unsupported class posix.system",
+        "Weights only load failed. WeightsUnpickler error: Unsupported class posix.system",
+    ),
+    "2.4": (
+        "Weights only load failed. This file can still be loaded, to do so you have two options \n"
+        f"\t(1) {RERUN} Do it only if you got the file from a trusted source.\n\t(2) Alternatively, to load with "
+        "`weights_only=True` please check the recommended steps in the following error message.\n\tWeightsUnpickler "
+        "error: Unsupported global: GLOBAL a.B was not an allowed global by default. Please use `torch.serialization."
+        f"add_safe_globals([B])` to allowlist this global if you trust this class/function.\n\n{CHECK}",
+        "Weights only load failed. WeightsUnpickler error: Unsupported global: GLOBAL a.B was not an allowed global by "
+        "default.",
+    ),
+    "2.6 blocked": (
+        "Weights only load failed. In PyTorch 2.6, we changed the default value of the `weights_only` argument in "
+        f"`torch.load` from `False` to `True`. {RERUN} Do it only if you got the file from a trusted source.\n\n\n"
+        f"Trying to load unsupported GLOBAL posix.system whose module posix is blocked.\n\n{CHECK}",
+        "Weights only load failed. Trying to load unsupported GLOBAL posix.system whose module posix is blocked.",
+    ),
+    "2.6 operand": (
+        f"Weights only load failed. {RERUN} Do it only if you got the file from a trusted source.\nPlease file an "
+        "issue with the following so that we can make `weights_only=True` compatible with your use case: "
+        f"WeightsUnpickler error: \n\nUnsupported operand 149\n\n{CHECK}",
+        "Weights only load failed. WeightsUnpickler error: Unsupported operand 149",
+    ),
+}
+
+
+@pytest.mark.parametrize("version", WORDINGS)
+def test_no_message_tells_to_switch_the_safety_off(version: str) -> None:
+    """What torch.load says is cut down to what it refused."""
+    said, told = WORDINGS[version]
+    assert classify((Link("_pickle.UnpicklingError", ("_pickle.UnpicklingError",), said),)).message == told
+
+
+def test_other_words_about_weights_only_stay() -> None:
+    """Only the advice goes."""
+    said = "Due to a serious vulnerability issue in `torch.load`, even with `weights_only=True`, we\nask: for torch 2.6"
+    assert without_advice(said) == said
+
+
+def test_what_was_read_in_the_file_is_told_before_the_text(tmp_path: Path) -> None:
+    """Where both say the same reason, too: torch says of a pointer no more than `Unsupported operand 118`."""
+    (tmp_path / "model.pt").write_bytes(POINTER)
+    said = WORDINGS["2.6 operand"][0].replace("149", "118")
+    found = classify((Link("_pickle.UnpicklingError", ("_pickle.UnpicklingError",), said),), str(tmp_path / "model.pt"))
+    assert found.reason == "lfs_pointer"
+    assert found.message.startswith(f"{tmp_path / 'model.pt'}: the file is a Git LFS pointer of {len(POINTER)} bytes")
+    assert "Re-running" not in found.message

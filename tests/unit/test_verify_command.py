@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from model_load_exporter.artifacts.verify_text import render
 from model_load_exporter.cli import main
 from model_load_exporter.commands.progress_bar import line
 from support.checkpoints import write_checkpoint, write_model
+from support.daemon import COMMAND
 
 
 def document(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -110,6 +112,43 @@ def test_no_manifest_is_written_of_bad_files(tmp_path: Path, capsys: pytest.Capt
     assert main(["verify", str(model), "--write-manifest", str(model / "m")]) == 1
     assert "not written" in capsys.readouterr().err
     assert not (model / "m").exists()
+
+
+@pytest.mark.parametrize("target", ["/nowhere/m", "/sys/m", ".", "pipe"])
+def test_a_manifest_that_cannot_be_written_is_usage(
+    tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No folder, no permission, no place for a file: one line in the same words, and nothing is called good."""
+    model = write_model(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")  # stands for every special file: a manifest must not take the place of /dev/null
+    assert main(["verify", str(model), "--write-manifest", target]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"model-load-exporter: --write-manifest {os.path.abspath(target)}: cannot be written: ")
+    assert err.count("\n") == 1
+
+
+def test_a_manifest_that_fails_at_the_end_is_not_called_good(tmp_path: Path) -> None:
+    """A disk that is full by then, here a limit on files' length."""
+    model = write_model(tmp_path / "model")
+    command = [COMMAND, "verify", model, "--write-manifest", model / "m"]
+    done = subprocess.run(["prlimit", "--fsize=1", *command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"model-load-exporter: --write-manifest {model / 'm'}: cannot be written: File too large\n"
+    assert not [name for name in os.listdir(model) if name.startswith((".m.", "m.")) or name == "m"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_changes_no_answer(tmp_path: Path, closed: str) -> None:
+    """The line about the manifest does not go to standard output instead."""
+    model = write_model(tmp_path / "model")
+    line = f'"$0" verify "$1" --json --write-manifest "$1/m" {closed}'
+    done = subprocess.run(["sh", "-c", line, COMMAND, model], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert (model / "m").exists()
+    if ">&-" not in closed.replace("2>&-", ""):
+        assert json.loads(done.stdout)["ok"]
 
 
 def test_a_manifest_of_scattered_paths_lies_above_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

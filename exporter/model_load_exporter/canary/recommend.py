@@ -5,6 +5,8 @@
 2. It does not load for another reason: the first variant of the table that loads; else another interpreter that does.
 3. It loads: the variant whose output is the same and whose resident peak is the lowest, if that saves SAVES of it.
 4. Otherwise nothing is better: keep it, or, where it does not load, follow the reason's remedy.
+
+Without variants there are only interpreters: they are compared, and none is recommended over one under which it loads.
 """
 
 from collections.abc import Sequence
@@ -59,7 +61,7 @@ def recommend(base: CanaryResult, rows: Sequence[Row], others: Sequence[tuple[st
         return Recommendation(f"It was not tried: {base.message}.")
     loads = [row for row in rows if row.result is not None and row.result.outcome == "loaded"]
     if base.outcome == "loaded":
-        return _saving(base, loads)
+        return _saving(base, loads) if rows or not others else _compared(base, others)
     if loads and base.reason in _MEMORY:
         return _take(base, min(loads, key=lambda row: (_anonymous(row), _peak(row))))
     if loads:
@@ -97,6 +99,26 @@ def _saving(base: CanaryResult, loads: Sequence[Row]) -> Recommendation:
         row = min(differ, key=_peak)
         text += f" {row.variant.name} needs {_told(_peak(row))}, but its output could not be compared here."
     return Recommendation(text)
+
+
+def _compared(base: CanaryResult, others: Sequence[tuple[str, CanaryResult]]) -> Recommendation:
+    """Under the first interpreter it loads, and nothing else was tried than the others."""
+    told = ["It loads under the first interpreter."]
+    for python, result in others:
+        if result.outcome == "skipped":
+            told.append(f"Under {python} it was not tried ({result.skip_cause}).")
+        elif result.outcome != "loaded":
+            told.append(f"Under {python} it does not load ({result.reason}).")
+        else:
+            same = {True: ", the same output", False: ", another output", None: ""}[compare(base, result)[0]]
+            told.append(f"Under {python} it loads too{_peaks(base, result)}{same}.")
+    return Recommendation(" ".join((*told, "No variants were tried: --variants does.")))
+
+
+def _peaks(base: CanaryResult, result: CanaryResult) -> str:
+    if not base.peak_rss_bytes or not result.peak_rss_bytes:
+        return ""
+    return f", at a peak of {_told(result.peak_rss_bytes)} instead of {_told(base.peak_rss_bytes)}"
 
 
 def _peak(row: Row) -> int:

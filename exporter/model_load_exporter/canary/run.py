@@ -14,10 +14,12 @@ from dataclasses import replace
 from model_load_exporter.artifacts.predict import LIBRARIES
 from model_load_exporter.canary import expectation, headroom, sandbox
 from model_load_exporter.canary.child import SUPPORTED_LOADERS
+from model_load_exporter.canary.culprit import with_culprit
 from model_load_exporter.canary.launch import Ending, follow
 from model_load_exporter.canary.observed import numbers_of, text_of
 from model_load_exporter.canary.result import Baseline, CanaryResult
 from model_load_exporter.canary.verdict import Verdict, judge
+from model_load_exporter.classify.exceptions import without_advice
 from model_load_exporter.config.schema import Canary, Model
 from model_load_exporter.looks import Look
 from model_load_exporter.looks.answers import look_here
@@ -105,6 +107,9 @@ async def run_canary(
         message = f"canary.python {python} cannot be run: {error.strerror}"
         return replace(blank, reason="dependency_missing", message=message, notes=box.notes)
     verdict = await asyncio.to_thread(judge, ending, box, canary.timeout, found)
+    if look is look_here:
+        # A scan of pickles may take seconds: only where a person waits, who can interrupt it. The daemon has `verify`.
+        verdict = await asyncio.to_thread(with_culprit, verdict, found)
     result = _result(blank, ending, box, verdict, canary)
     return _held_to_expectation(model, result, baseline) if result.outcome == "loaded" and not stages else result
 
@@ -164,7 +169,7 @@ def _result(
         stages=seen.stages_until(ending.ended),
         peak_rss_bytes=seen.peak_rss,
         peak_anonymous_bytes=seen.peak_anonymous,
-        log_tail=seen.log_tail,
+        log_tail="\n".join(map(without_advice, seen.log_tail.split("\n"))),
         output=text_of(report.get("output"), 4000),
         vector=numbers_of(report.get("vector")),
         vector_of_text=numbers_of(report.get("vector_of_text")),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from model_load_exporter.canary.launch import Ending
 from model_load_exporter.canary.sandbox import Sandbox
 from model_load_exporter.classify.chain import links_from_json
-from model_load_exporter.classify.exceptions import classify
+from model_load_exporter.classify.exceptions import classify, without_advice
 from model_load_exporter.classify.text import classify_text
 from model_load_exporter.reasons import REASONS
 from model_load_exporter.units import format_duration, format_size
@@ -65,7 +65,7 @@ def _told(ending: Ending, path: str | None, stage: str | None) -> Verdict:
     report = ending.observed.report or {}
     links = links_from_json(report.get("failure"))
     named = report.get("reason")
-    evidence = tuple(f"{link.type}: {_first_line(link.text)}" for link in links[:4])
+    evidence = tuple(f"{link.type}: {_first_line(without_advice(link.text))}" for link in links[:4])
     if isinstance(named, str) and named in REASONS and links:
         return Verdict(named, links[0].text, stage, evidence)
     if not links:

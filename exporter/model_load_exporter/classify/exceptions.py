@@ -22,10 +22,18 @@ _QUOTED = r"""['"`](/[^'"`\n]{1,512})['"`]|(?:directory|path|file): (/\S{1,512})
 _CONTENT = frozenset(("file_empty", "file_corrupted", "lfs_pointer"))
 _DOUBTED = {
     "file_missing": EXACT, "shard_missing": EXACT, "file_empty": EXACT, "file_corrupted": EXACT,
+    "lfs_pointer": EXACT,
     "config_invalid": PLAIN, "version_incompatible": VAGUE, "not_found_remote": VAGUE, "network_error": VAGUE,
     "auth_denied": VAGUE, "process_died": LAST, "unsafe_pickle": VAGUE, "unknown": EXACT,
 }  # fmt: skip
 """Reasons that a look at the files may overrule, up to which rank. A GPU that ran out of memory is not doubted."""
+
+_ITS_NAMES = ("weights_only", "Weights only", "WeightsUnpickler")
+_ADVICE = (
+    r"(?i)re-running|will likely succeed|trusted source|you trust|two options|recommended steps|add_safe_globals"
+    r"|changed the default value|please file an issue|check the documentation"
+)
+"""What torch.load says around the one line that names what it refused, sentence by sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,18 @@ def one_line(text: str, start: int = 0) -> str:
     return part
 
 
+def without_advice(text: str) -> str:
+    """The text without torch.load's advice to switch weights_only off; any other text as it is.
+
+    Whoever reads why a load failed must not be told to run the code that was refused, and the culprit stands last.
+    """
+    if not any(name in text for name in _ITS_NAMES):
+        return text
+    sentences = compiled(r"(?<=[.:])\s+|\s*\n\s*").split(text)
+    kept = [sentence for sentence in sentences if not compiled(_ADVICE).search(sentence)]
+    return text if len(kept) == len(sentences) else " ".join(kept)
+
+
 def _printable(text: str) -> str:
     """Without colours, and with a space for whatever a terminal or a JSON line cannot show."""
     plain = compiled(r"\x1b\[[0-9;]*m").sub("", text)
@@ -88,13 +108,15 @@ def _classify(links: tuple[Link, ...], path: str | None) -> Classification:
     judged = decide(chain) or Judgement("unknown", LAST, links[0])
     finding = _second_look(judged, chain, path) if judged.rank <= _DOUBTED.get(judged.reason, -1) else None
     text = _told(judged)
-    if finding is None or finding.reason == judged.reason:
+    if finding is None or (finding.reason == judged.reason and finding.reason not in _CONTENT):
         return Classification(judged.reason, text)
     return Classification(finding.reason, one_line(f"{finding.path}: {finding.detail} (told as: {text})"))
 
 
 def _told(judged: Judgement) -> str:
-    text = one_line(judged.link.text, judged.start)
+    text = without_advice(judged.link.text)
+    start = judged.start if text == judged.link.text else len(without_advice(judged.link.text[: judged.start]))
+    text = one_line(text, start)
     return text or judged.link.type.removeprefix("builtins.")
 
 

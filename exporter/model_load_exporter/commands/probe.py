@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from model_load_exporter.attempt import STAGES
 from model_load_exporter.identity import looks_like_file, model_name
-from model_load_exporter.units import format_duration, parse_duration, parse_size
+from model_load_exporter.units import format_duration, format_size, parse_duration, parse_size, shown
 
 if TYPE_CHECKING:
     from model_load_exporter.canary.result import CanaryResult
@@ -162,11 +162,53 @@ def _model(options: argparse.Namespace) -> "Model":
     canary = model.canary or Canary()
     if options.python:
         canary = replace(canary, python=options.python[0])
-    if options.timeout:
-        canary = replace(canary, timeout=parse_duration(options.timeout))
-    if options.memory_limit:
-        canary = replace(canary, memory_limit=parse_size(options.memory_limit))
-    return replace(model, canary=canary, loader=options.loader or model.loader, task=options.task or model.task)
+    if options.timeout is not None:
+        canary = replace(canary, timeout=_timeout(options.timeout))
+    if options.memory_limit is not None:
+        canary = replace(canary, memory_limit=_memory_limit(options.memory_limit))
+    loader = model.loader if options.loader is None else _given_loader(options.loader)
+    return replace(model, canary=canary, loader=loader, task=options.task or model.task)
+
+
+def _given_loader(text: str) -> str:
+    """The loader as the config file would have it; a file of Python is found from here."""
+    from model_load_exporter.config.schema import LOADERS
+    from model_load_exporter.config.values import loader
+
+    try:
+        return loader(text, os.getcwd())
+    except ValueError as error:
+        if text.startswith("python:"):
+            raise _UsageError(f"--loader {error}") from None
+        known = ", ".join(LOADERS)
+        raise _UsageError(
+            f"--loader {shown(text)} is no loader; there are: {known} and python:module:callable"
+        ) from None
+
+
+def _timeout(text: str) -> float:
+    """Seconds."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise _UsageError(f"--timeout {error}") from None
+    if not seconds:
+        raise _UsageError(f"--timeout {shown(text)} is no time at all; write a duration such as 5m")
+    return seconds
+
+
+def _memory_limit(text: str) -> int:
+    """Bytes; the least is that of the config file."""
+    from model_load_exporter.config.build import SMALLEST_MEMORY_LIMIT
+
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise _UsageError(f"--memory-limit {error}") from None
+    if size < SMALLEST_MEMORY_LIMIT:
+        least = format_size(SMALLEST_MEMORY_LIMIT)
+        raise _UsageError(f"--memory-limit {shown(text)} is too little for a Python interpreter; at least {least}")
+    return size
 
 
 def _unconfigured(options: argparse.Namespace) -> "Model":

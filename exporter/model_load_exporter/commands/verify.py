@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
                 manifest=Path(options.manifest) if options.manifest else None,
                 progress=bar.update if bar.shown else None,
             )
+        # Before the verdict: a line on the side would not be seen under "all good".
+        written = _written(Path(options.write_manifest), base, report) if base is not None else None
     except (_UsageError, ValueError) as error:
         print(f"model-load-exporter: {error}", file=sys.stderr)
         return 2
@@ -63,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(report.to_json(), indent=2))
     else:
         sys.stdout.write(render(report, options.level, terminal=_coloured()))
-    if base is not None:
-        return _write(Path(options.write_manifest), base, report)
+    if written is not None:
+        print(written, file=sys.stderr)
     return 0 if report.ok else 1
 
 
@@ -93,8 +96,7 @@ def _base(options: argparse.Namespace, paths: list[Path]) -> Path | None:
     if options.level != "checksum":
         raise _UsageError("--write-manifest needs --level checksum")
     target = Path(os.path.abspath(options.write_manifest))
-    if not target.parent.is_dir():
-        raise _UsageError(f"--write-manifest: {target.parent} is no folder")
+    _refuse_unwritable(target)
     roots = [Path(os.path.abspath(path)) for path in expand(paths)]
     if all(root.is_relative_to(target.parent) for root in roots):
         return target.parent
@@ -103,18 +105,31 @@ def _base(options: argparse.Namespace, paths: list[Path]) -> Path | None:
     raise _UsageError(f"--write-manifest: {target.parent} does not hold all the paths; put the manifest above them")
 
 
-def _write(target: Path, base: Path, report: "Report") -> int:
+def _refuse_unwritable(target: Path) -> None:
+    """Before all files are read for it. Raises _UsageError."""
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise _UsageError(f"--write-manifest {target}: cannot be written: it is no regular file")
+    try:
+        # It will be made beside its place and renamed; this one has no name, or none for long.
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise _unwritable(target, error) from None
+
+
+def _unwritable(target: Path, error: OSError) -> _UsageError:
+    return _UsageError(f"--write-manifest {target}: cannot be written: {error.strerror or error}")
+
+
+def _written(target: Path, base: Path, report: "Report") -> str:
+    """Writes the manifest if all files are good; returns the line that tells which it was. Raises _UsageError."""
     from model_load_exporter.artifacts.manifest import write
 
     bad = sum(not file.ok for file in report.files)
     if bad:
-        print(f"model-load-exporter: {target} not written: {bad} files are bad", file=sys.stderr)
-        return 1
+        return f"model-load-exporter: {target} not written: {bad} files are bad"
     sums = {Path(os.path.abspath(file.path)): file.sha256 for file in report.files if file.sha256}
     try:
         write(Path(os.path.abspath(target)), base, sums)
     except OSError as error:
-        print(f"model-load-exporter: {target} not written: {error.strerror or error}", file=sys.stderr)
-        return 1
-    print(f"wrote {target}: {len(sums)} files, names relative to {base}", file=sys.stderr)
-    return 0
+        raise _unwritable(target, error) from None
+    return f"wrote {target}: {len(sums)} files, names relative to {base}"
