@@ -43,6 +43,15 @@ def test_a_header_tells_what_the_model_is(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("behind", "told"), [(bytes(4096), "4096 bytes behind"), (GOOD, f"{len(GOOD)} bytes behind")])
+def test_bytes_behind_the_last_tensor_are_noted(tmp_path: Path, behind: bytes, told: str) -> None:
+    """llama.cpp never reads them, so they are no fault; the padding of the last tensor is none of them."""
+    assert told in gguf.read(write(tmp_path / "m.gguf", GOOD + behind)).metadata["note"]
+    odd = make.gguf({}, [("w", [10], 1, 0)], 20)
+    for raw in (odd, odd + bytes(12), GOOD):
+        assert "note" not in gguf.read(write(tmp_path / "m.gguf", raw)).metadata
+
+
 @pytest.mark.parametrize("kind", TENSOR_TYPES)
 def test_each_type_has_the_size_that_its_blocks_take(tmp_path: Path, kind: int) -> None:
     """One block too little at the end is seen."""

@@ -102,6 +102,52 @@ def test_a_fault_in_a_folder_has_its_reason(
     assert bad(model) == {name: reason}
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_shard_that_an_index_names_is_missed_at_every_level(tmp_path: Path, level: str) -> None:
+    """By the index, whatever the other shards are called."""
+    model = write_model(tmp_path / "m")
+    assert verify([model], level=level).ok
+    (model / "model-00002-of-00002.safetensors").unlink()
+    assert bad(model, level) == {"model.safetensors.index.json": "shard_missing"}
+
+
+def test_an_old_checkpoint_whose_end_was_never_written_is_told(tmp_path: Path) -> None:
+    """torch wrote each storage's count before it, and compares it when it loads."""
+    file = write_legacy(tmp_path / "m.pt")
+    whole = file.read_bytes()
+    begin = len(whole) - 2008
+    file.write_bytes(whole[:begin] + bytes(2008))
+    report = only(file, "header")
+    assert (report.ok, report.reason) == (False, "file_corrupted")
+    assert "storage '0' has 500 items" in report.detail
+
+
+@pytest.mark.parametrize(
+    ("config", "others", "missing"),
+    [
+        ({"tokenizer_class": "PreTrainedTokenizerFast"}, [], True),
+        ({"tokenizer_class": "NllbTokenizer"}, [], True),
+        ({"tokenizer_class": "LlamaTokenizerFast"}, ["tokenizer.model"], False),
+        ({"tokenizer_class": "GPT2Tokenizer"}, ["vocab.json", "merges.txt"], False),
+        ({"tokenizer_class": "MarianTokenizer"}, ["source.spm"], False),
+        ({"tokenizer_class": "ByT5Tokenizer"}, [], False),
+        ({"tokenizer_class": "AuthorsTokenizer"}, [], False),
+        ({"tokenizer_class": "LlamaTokenizerFast", "auto_map": {"AutoTokenizer": ["x.T", None]}}, [], False),
+        ({}, [], False),
+    ],
+)
+def test_a_tokenizer_without_any_vocabulary(
+    tmp_path: Path, config: dict[str, object], others: list[str], missing: bool
+) -> None:
+    """Told where its class cannot begin without one."""
+    model = write_model(tmp_path / "m")
+    (model / "tokenizer.json").unlink()
+    (model / "tokenizer_config.json").write_text(json.dumps(config))
+    for name in others:
+        (model / name).write_text("x")
+    assert bad(model, "stat") == ({"tokenizer.json": "file_missing"} if missing else {})
+
+
 def test_a_shard_without_an_index_is_missed_by_its_number(tmp_path: Path) -> None:
     """Split files of llama.cpp have no index."""
     write_safetensors(tmp_path / "m-00001-of-00003.safetensors")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from model_load_exporter.artifacts.locate import locate
 from model_load_exporter.artifacts.verify import verify
 from support.checkpoints import write_model
 
@@ -81,6 +82,24 @@ def test_a_branch_that_leads_nowhere_is_told(tmp_path: Path, content: str, reaso
     repo = cached(tmp_path)
     (repo / "refs" / "main").write_text(content)
     assert bad(repo) == {"main": reason}
+
+
+@pytest.mark.parametrize(("content", "reason"), [("d" * 40, "file_missing"), ("", "file_empty")])
+def test_a_repo_id_whose_branch_leads_nowhere_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, reason: str
+) -> None:
+    """No load by that name takes another snapshot, so verify takes none for it either."""
+    repo = cached(tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    good = locate("org/name")
+    assert good is not None
+    assert good.path == repo / "snapshots" / COMMIT
+    (repo / "refs" / "main").write_text(content)
+    found = locate("org/name")
+    assert found is not None
+    assert bad(found.path) == {"main": reason}
+    (repo / "refs" / "main").unlink()
+    assert locate("org/name") == good
 
 
 def test_a_download_that_broke_off_is_told_where_files_are_missing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from model_load_exporter.artifacts import manifest
 from model_load_exporter.artifacts.manifest import ManifestError
 from model_load_exporter.artifacts.report import Report
 from model_load_exporter.artifacts.verify import verify
+from model_load_exporter.artifacts.verify_text import render
 from support import format_bytes as make
 
 NAMES = ("plain.bin", "with space.bin", "new\nline.bin", "back\\slash.bin", "cr\r.bin", "ünïcode.bin", "sub/folder.bin",
@@ -155,3 +156,22 @@ def test_external_data_of_a_model_that_is_given_alone_is_compared(tmp_path: Path
     assert (problems(report), [file.path for file in report.files]) == ({}, [model, data])
     data.write_bytes(bytes(23) + b"\1")
     assert problems(verify([model], manifest=target)) == {data.name: "file_corrupted"}
+
+
+@pytest.mark.parametrize("level", ["stat", "checksum"])
+def test_a_manifest_that_nobody_asked_to_compare_says_so(folder: Path, level: str) -> None:
+    """It lies beside the files, and `all good` must not sound as if it had been checked."""
+    file = folder / manifest.NAME
+    manifest.write(file, folder, sums(folder))
+    assert "not compared: --manifest" in render(verify([folder], level=level), level)
+    if level == "checksum":
+        assert "not compared" not in render(verify([folder], manifest=file), level)
+
+
+def test_what_is_no_file_is_not_replaced(folder: Path, tmp_path: Path) -> None:
+    """A rename over a device or a pipe would take it from everybody."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(FileExistsError):
+        manifest.write(pipe, folder, sums(folder))
+    assert pipe.is_fifo()

@@ -1,21 +1,26 @@
 """Pickles scanned: what they import is found whatever way it is spelt, and nothing of them runs."""
 
+import bz2
 import collections
+import gzip
 import io
+import lzma
 import pickle
 import pickletools
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_load_exporter.artifacts import joblib_files, pickles
+from model_load_exporter.artifacts import compressed, joblib_files, pickles
 from model_load_exporter.artifacts.bounded import Damaged
 from model_load_exporter.artifacts.pickle_globals import Global, is_harmless, is_needed, runs_code
 from model_load_exporter.artifacts.pickle_scan import Scan, scan
+from model_load_exporter.artifacts.verify import verify
 from support.hostile import refused, within
 
 RUN = Global("posix", "system")
@@ -128,10 +133,12 @@ def test_any_bytes_are_borne(data: bytes) -> None:
 
 
 def test_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The pickle's call is told, not made."""
+    """The pickle's call is told, not made: no list has it, and it rebuilds nothing."""
     file = tmp_path / "m.pkl"
     file.write_bytes(pickle.dumps(Marker()))
-    assert "builtins.print" in pickles.read(file).metadata["note"]
+    error = refused(pickles.read, file)
+    assert error.reason == "unsafe_pickle"
+    assert "builtins.print" in str(error)
     assert capsys.readouterr().out == ""
 
 
@@ -165,6 +172,11 @@ def test_a_hostile_pickle_costs_little(data: bytes) -> None:
         "types.FunctionType", "torch.serialization.load", "torch.utils.cpp_extension.load", "codecs.open",
         "torch.storage._load_from_bytes", "logging.config.fileConfig", "ctypes.CDLL", "builtins.__import__",
         "urllib.request.urlopen", "multiprocessing.util.spawnv_passfds", "webbrowser.open", "shutil.rmtree",
+        "torch.ops.load_library", "torch.classes.load_library", "torch._C._load_library", "tensorflow.load_op_library",
+        "tensorflow.keras.models.load_model", "keras.models.load_model", "keras.src.layers.core.lambda_layer.Lambda",
+        "yaml.unsafe_load", "yaml.load", "yaml.UnsafeLoader", "uuid._get_command_stdout", "sympy.sympify", "cffi.FFI",
+        "sympy.parsing.sympy_parser.parse_expr", "sklearn.externals.joblib.load", "joblib.load", "pandas.read_pickle",
+        "joblib.numpy_pickle.load", "pandas.compat.pickle_compat.loads", "numpy.savetxt", "numba.core.serialize.loads",
     ],
 )  # fmt: skip
 def test_what_runs_code_is_known(name: str) -> None:
@@ -174,6 +186,32 @@ def test_what_runs_code_is_known(name: str) -> None:
     assert not is_harmless(found)
     with pytest.raises(Damaged):
         pickles.judge([Scan(globals={found: None})], strict=False)
+
+
+@pytest.mark.parametrize("name", ["pathlib\nPath.write_text", "zlib\ndecompress", "authors.tools\nsetup"])
+def test_a_function_that_is_called_is_told_whatever_its_module(tmp_path: Path, name: str) -> None:
+    """No list has every function; named and not called, as an estimator's option is, it is a note."""
+    file = tmp_path / "m.pkl"
+    module, function = name.split("\n")
+    named = b"\x80\x04" + short(module) + short(function) + b"\x93"
+    file.write_bytes(named + b"\x8c\x01a\x85R.")
+    assert refused(pickles.read, file).reason == "unsafe_pickle"
+    file.write_bytes(named + b".")
+    if module != "pathlib":
+        assert function in pickles.read(file).metadata["note"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pandas.core.indexes.base _new_Index", "pandas._libs.internals _unpickle_block", "re _compile",
+     "sklearn.neighbors._kd_tree newObj", "numpy.random.bit_generator __pyx_unpickle_SeedSequence",
+     "numpy.random._pickle __randomstate_ctor", "numpy._core _ufunc_reconstruct", "numpy._core.multiarray scalar",
+     "authors.tools Settings", "datetime datetime", "numpy.ma.core _mareconstruct", "collections deque"],
+)  # fmt: skip
+def test_a_function_that_rebuilds_objects_is_none_of_these(name: str) -> None:
+    """What pandas, numpy and scikit-learn call in every pickle of theirs, and classes."""
+    found = Global(*name.split(" "))
+    assert pickles.judge([Scan(globals={found: None}, called={found: None})], strict=False)
 
 
 @pytest.mark.parametrize(
@@ -227,10 +265,22 @@ def test_a_payload_where_joblib_has_an_array_is_found(tmp_path: Path) -> None:
     assert refused(joblib_files.read, file).reason == "file_corrupted"
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zlib.compress])
+def test_a_compressed_pickle_is_looked_into(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """pandas and many scripts write .pkl so: what is in it counts, and its end at the checksum level."""
+    file = tmp_path / "m.pkl"
+    file.write_bytes(pack(b"\x80\x02cposix\nsystem\n)R."))
+    assert verify([file], level="header").files[0].reason == "unsafe_pickle"
+    file.write_bytes(pack(pickle.dumps(list(range(1000)))))
+    assert verify([file]).ok
+    file.write_bytes(file.read_bytes()[:-3])
+    assert verify([file]).files[0].reason == "file_corrupted"
+
+
 def test_a_compressed_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The header level looks at the first megabytes; the checksum level says what it is."""
-    monkeypatch.setattr(joblib_files, "MOST", 2**26)
-    monkeypatch.setattr(joblib_files, "EXPANSION", 10)
+    monkeypatch.setattr(compressed, "MOST", 2**26)
+    monkeypatch.setattr(compressed, "EXPANSION", 10)
     file = tmp_path / "m.joblib"
     engine = zlib.compressobj(1)
     raw = io.BytesIO(engine.compress(b"\x80\x04B" + struct.pack("<I", 2**31)))
@@ -241,4 +291,4 @@ def test_a_compressed_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     with within(seconds=2, mebibytes=16):
         joblib_files.read(file)
     with within(seconds=4, mebibytes=16):
-        assert "bomb" in str(refused(lambda path: joblib_files.deep(path, lambda count: None), file))
+        assert "bomb" in str(refused(lambda path: pickles.deep(path, lambda count: None), file))

@@ -93,6 +93,8 @@ class Checker:
             if problem is None and form and self._level != "stat":
                 summary = form.read(path)
                 name = summary.format
+            elif problem is None and form and form.present:
+                form.present(path)
         except ArtifactError as error:
             problem = error.reason, _without(path, str(error))
         except (

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from model_load_exporter.artifacts import hub_cache, safetensors
 from model_load_exporter.artifacts.registry import folder_format_of
@@ -19,6 +20,14 @@ _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".
 _NEED_CONFIG = frozenset({"model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"})
 _OF_TOKENIZERS = frozenset({"tokenizer_config.json", "tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt",
                             "spiece.model", "sentencepiece.bpe.model", "preprocessor_config.json"})  # fmt: skip
+_VOCABULARIES = ("vocab", "merges", "tokenizer.json", "tokenizer.model", ".model", ".spm", ".tiktoken", "tekken", "bpe",
+                 "piece", "dict", "spm", ".json.gz")  # fmt: skip
+"""Parts of the names of all files that a tokenizer may have its words in."""
+_WITH_WORDS = re.compile(
+    "\\w+Fast|TokenizersBackend|(Llama|Bert|Roberta|GPT2|Qwen2|T5|XLMRoberta|Nllb|Marian|Bart|MBart|MBart50|M2M100|Whisper|"
+    "DistilBert|Albert|Electra|DebertaV2|Gemma|Pegasus|CLIP|Camembert|Mpnet|MPNet)Tokenizer"
+)
+"""Classes that cannot begin without a vocabulary; ByT5's and Canine's can."""
 _OF_TRANSFORMERS = frozenset({"tokenizer_config.json", "generation_config.json", "special_tokens_map.json"})
 
 
@@ -62,6 +71,23 @@ def lost_parts(model: Path, folders: Sequence[Folder], *, asked: bool) -> Iterat
     with_tokenizer = not own.isdisjoint(_OF_TOKENIZERS)
     if "config.json" in own and not has_weights and not partial and _names_a_model(model, with_tokenizer):
         yield model, "has a config.json that names a model, and no weights"
+    for folder in () if partial else folders:
+        if _lacks_words(folder):
+            yield folder.path / "tokenizer.json", "is missing, and so is every other vocabulary of the tokenizer"
+
+
+def _lacks_words(folder: Folder) -> bool:
+    """True where tokenizer_config.json names a class with a vocabulary, and there is no file that could be one."""
+    if "tokenizer_config.json" not in folder.names:
+        return False
+    if any(part in name.lower() for name in folder.names for part in _VOCABULARIES):
+        return False
+    document = _document(folder.path / "tokenizer_config.json")
+    return (
+        "auto_map" not in document
+        and not document.get("tokenizer_file")
+        and _WITH_WORDS.fullmatch(str(document.get("tokenizer_class"))) is not None
+    )
 
 
 def _by_transformers(model: Path, names: set[str]) -> bool:
@@ -76,15 +102,16 @@ def _by_transformers(model: Path, names: set[str]) -> bool:
 
 def _names_a_model(folder: Path, with_tokenizer: bool) -> bool:
     """By its architectures; by its type too, where the folder is not there for a tokenizer, which has that as well."""
-    config = folder / "config.json"
-    try:
-        if config.stat().st_size > _MAX_CONFIG:
-            return False
-        document = json.loads(config.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    if not isinstance(document, dict):
-        return False
+    document = _document(folder / "config.json")
     return bool(document.get("architectures")) or (
         not with_tokenizer and any(document.get(key) for key in ("model_type", "_class_name"))
     )
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """A configuration; empty where it is none, which its own check tells."""
+    try:
+        document = json.loads(path.read_bytes()) if path.stat().st_size <= _MAX_CONFIG else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

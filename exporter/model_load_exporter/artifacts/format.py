@@ -13,7 +13,7 @@ Beside = Callable[[Path], list[Path]]
 """The other files that this one needs and names, without those that are missing. Raises as Read does."""
 
 Present = Callable[[Path], None]
-"""The stat level of a folder: raises ArtifactError where what it cannot be without is missing or empty."""
+"""The stat level: raises ArtifactError where what a folder cannot be without, or a file names, is missing or empty."""
 
 Deep = Callable[[Path, Callable[[int], None]], None]
 """The checksum level: reads what the format's own checksums cover. Calls its second argument with bytes read since
@@ -25,7 +25,8 @@ class Format:
     """One file format.
 
     suffixes: in lower case, with their dot. magics: first bytes that tell the format of a file without such a suffix.
-    beside: None where a file needs no other, or where its own check judges the others.
+    beside: None where a file needs no other, or where its own check judges the others. present: the stat level of a
+    file that names others.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Format:
     magics: tuple[bytes, ...] = ()
     deep: Deep | None = None
     beside: Beside | None = None
+    present: Present | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,13 +117,17 @@ def read(path: Path) -> Summary:
         if tensor_count and needed > region.size:
             raise Damaged(f"is truncated: its tensors end at byte {clip(needed)}, and it has {region.size}")
         _others_of_split(path, values.get("split.count"))
+        metadata = _notes(values, version)
+        if region.size > (padded := needed - tensors.end + tensors.padded_end):
+            # llama.cpp reads each tensor by its place, and never what lies behind the last one.
+            metadata["note"] = f"{region.size - padded} bytes behind its last tensor, which no loader reads"
         return Summary(
             format="gguf",
             file_bytes=region.size,
             tensor_bytes=sum(tensors.sizes.values()),
             parameters=tensors.parameters,
             dtypes=dict(sorted(tensors.sizes.items(), key=lambda item: -item[1])),
-            metadata=_notes(values, version),
+            metadata=metadata,
         )
 
 

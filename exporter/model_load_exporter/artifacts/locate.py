@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAX_INDEX = 32 * 2**20
 _MAX_REVISION = 200
 
@@ -35,6 +36,7 @@ class Location:
 def locate(name: str) -> Location | None:
     """The place of a path, or of a repo id's current snapshot in the local hub cache; None where there is nothing.
 
+    Of a repo whose main branch leads to no snapshot it is the repo's folder: no load by that name finds any other.
     A place that may not be looked at counts as there: the load says better what is wrong with it.
     """
     if name.startswith("/"):
@@ -65,12 +67,14 @@ def hub_caches() -> Iterator[Path]:
 
 
 def _snapshot(repo: Path) -> Path | None:
-    """The snapshot that refs/main names, else the latest one there is."""
+    """The snapshot that refs/main names; without one that could be meant the latest there is."""
     try:
         with open(repo / "refs/main", "rb") as file:
             revision = file.read(_MAX_REVISION).decode("ascii").strip()
         if revision not in ("", ".", "..") and "/" not in revision and (repo / "snapshots" / revision).is_dir():
             return repo / "snapshots" / revision
+        if (not revision or _COMMIT.fullmatch(revision)) and (repo / "snapshots").is_dir():
+            return repo
     except (OSError, ValueError):
         pass
     try:

@@ -5,12 +5,16 @@
 SHA256 (model.safetensors) = 9f86d08...       `sha256sum --tag`
 """
 
+import errno
 import os
 import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+NAME = "manifest.sha256"
+"""The usual name of a manifest, beside the files that it lists."""
 
 MAX_BYTES = 64 * 2**20
 
@@ -75,7 +79,12 @@ def _names(manifest: Path) -> list[tuple[str, str, int]]:
 
 
 def write(manifest: Path, base: Path, sums: Mapping[Path, str]) -> None:
-    """Writes a manifest of files below `base`, sorted by name; it is there whole or not at all. Raises OSError."""
+    """Writes a manifest of files below `base`, sorted by name; it is there whole or not at all. Raises OSError.
+
+    What is no regular file is not replaced: as root that would cost the host its /dev/null.
+    """
+    if os.path.lexists(manifest) and not os.path.isfile(manifest):
+        raise FileExistsError(errno.EEXIST, "there is something else than a file", str(manifest))
     lines = sorted(_line(path.relative_to(base), checksum) for path, checksum in sums.items() if path != manifest)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{manifest.name}.", dir=manifest.parent)
     try:

@@ -9,7 +9,8 @@ A global is a name that unpickling imports and may call. Four classes, strictest
                code), in a pickle of an estimator or of a training's state a note
     dangerous  runs commands or code, opens files or connections: a fault wherever it stands
 
-The dangerous list is what picklescan and fickling know, by whole modules where one function is enough.
+The dangerous list is what picklescan and fickling know, by whole modules where one function is enough. No list is
+complete: what is unknown and is called as a function is judged in pickle_calls.py.
 """
 
 import re
@@ -80,8 +81,18 @@ _RUNS_CODE = re.compile(
     |functools\.(partial|reduce|partialmethod)|_functools\.(partial|reduce)|itertools\..*|types\.\w+Type|codecs\.open|io\..*|_io\..*
     |torch\.(load|hub|jit|package|utils|multiprocessing|distributed|_dynamo|_inductor|fx|serialization|testing|export)
         (\.(?!_get_layout).*)?
-    |torch\.storage\._load_from_bytes|numpy\.(load|loadtxt|fromfile|f2py|testing|distutils|lib|ctypeslib|memmap|save)(\..*)?
-    |joblib\.(load|memory|parallel|externals).*|pandas\.(eval|io|read_\w+|core\.computation)(\..*)?
+    |torch\.storage\._load_from_bytes|torch\.(ops|classes|_ops|_classes|compile|save|from_file|library)(\..*)?
+    |torch\._C\.(_load_\w+|_jit_\w+|_import_\w+|import_ir\w*|PyTorchFile\w+)
+    |numpy\.(load\w*|fromfile|fromregex|genfromtxt|f2py|testing|distutils|lib|ctypeslib|memmap|save\w*|DataSource)(\..*)?
+    |joblib\.(load|dump|memory|parallel|externals|numpy_pickle(_utils|_compat)?\.[a-z_]).*|sklearn\.(externals|datasets)\..*
+    |pandas\.(eval|io|read_\w+|core\.computation|compat\.pickle_compat|HDFStore)(\..*)?
+    |(tensorflow|tf_keras|keras|tensorflow_hub)\.(.*\.)?(load\w*|io|gfile|lib\.io|py_function|numpy_function|py_func)(\..*)?
+    |(tensorflow|tf_keras|keras)\.(.*\.)?(Lambda|deserialize\w*|\w*_from_(json|yaml|config)|read_file|write_file|run_\w+)
+    |(yaml|_yaml|jsonpickle|klepto|hickle|cffi|_cffi_backend|numexpr|asteval|pyximport|mako|llvmlite|psutil|fsspec)(\..*)?
+    |ruamel\.yaml\.(YAML|.*load.*)|srsly\.(.*\.)?(pickle|cloudpickle).*|numba\.core\.serialize\..*
+    |sympy\.(.*\.)?(sympify|_sympify|parse_expr|S|lambdify|preview|autowrap|ufuncify|eval_expr|stringify_expr)
+    |(posixpath|ntpath|nturl2path|bz2|gzip|lzma|mmap|fcntl|resource|cgitb|wsgiref|getpass)(\..*)?|(uuid|platform)\._?[a-z]\w*
+    |pathlib\.\w*Path\..*
     |transformers\.(dynamic_module_utils|utils\.import_utils)\..*|.*\.__(globals|builtins|subclasses|class|mro|bases)__.*""",
     re.VERBOSE,
 )  # fmt: skip

@@ -38,12 +38,16 @@ class Storage:
 
 @dataclass(slots=True)
 class Scan:
-    """What one pickle does. end: the offset behind it. globals: each once, in their order. computed: what it calls or
-    imports without naming it, in words. broken: why it does not reach its end; None where it does. value: what it makes
-    where that is a number or a string. protocol: as it says."""
+    """What one pickle does.
+
+    end: the offset behind it. globals: each once, in their order. called: those of them that it calls as functions.
+    computed: what it calls or imports without naming it, in words. broken: why it does not reach its end; None where it
+    does. value: what it makes where that is a number or a string. protocol: as it says.
+    """
 
     end: int = 0
     globals: dict[Global, None] = field(default_factory=dict)
+    called: dict[Global, None] = field(default_factory=dict)
     computed: list[str] = field(default_factory=list)
     storages: dict[str, Storage] = field(default_factory=dict)
     broken: str | None = None
@@ -179,16 +183,16 @@ class _Machine(Window):
             stack.append(self._global(module, name))
         elif code in (op.REDUCE, op.NEWOBJ):
             arguments = stack.pop()
-            stack[-1] = self._called(stack[-1], arguments)
+            stack[-1] = self._called(stack[-1], arguments, function=code == op.REDUCE)
         elif code == op.NEWOBJ_EX:
             del stack[-2:]
             stack[-1] = self._called(stack[-1])
         elif code == op.INST:
             target = self._global(self._line(), self._line())
             self._since_mark()
-            self._stack.append(self._called(target))
+            self._stack.append(self._called(target, function=True))
         elif code == op.OBJ:
-            self._stack.append(self._called(self._since_mark()[0]))
+            self._stack.append(self._called(self._since_mark()[0], function=True))
         elif code == op.BINPERSID:
             stack[-1] = self._persistent(stack[-1])
         elif code == op.PERSID:
@@ -261,7 +265,10 @@ class _Machine(Window):
             raise BrokenError(f"imports more than {_MAX_GLOBALS} names")
         return found
 
-    def _called(self, target: object, arguments: object = OPAQUE) -> object:
+    def _called(self, target: object, arguments: object = OPAQUE, *, function: bool = False) -> object:
+        """function: anything may be called so; the other opcodes take classes only."""
+        if function and isinstance(target, Global):
+            self._result.called[target] = None
         if target == _DTYPE and isinstance(arguments, tuple) and arguments:
             return _Dtype(str(arguments[0]))
         if not isinstance(target, Global) and len(self._result.computed) < 100:
@@ -277,6 +284,7 @@ class _Machine(Window):
         if dtype.code.startswith("O"):
             nested = scan(self._read, self.position, self._size)
             self._result.globals |= nested.globals
+            self._result.called |= nested.called
             self._result.computed += nested.computed
             if nested.broken:
                 raise BrokenError(nested.broken)

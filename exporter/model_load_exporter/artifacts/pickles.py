@@ -2,15 +2,18 @@
 
 Strict where weights are promised: whatever weights do not need is unsafe_pickle, since torch's default load refuses it
 and nobody can tell what it does. Lenient for estimators and training states, which are made of classes: there only what
-runs code by itself is a fault, and the classes are a note.
+runs code by itself and functions that nothing is known of are faults, and the classes are a note.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from model_load_exporter.artifacts import compressed
 from model_load_exporter.artifacts.bounded import Damaged, note, opened
 from model_load_exporter.artifacts.format import Format
+from model_load_exporter.artifacts.hashing import Advance
 from model_load_exporter.artifacts.pickle_bytes import Read
+from model_load_exporter.artifacts.pickle_calls import is_odd
 from model_load_exporter.artifacts.pickle_globals import Global, is_harmless, is_needed, runs_code
 from model_load_exporter.artifacts.pickle_scan import NEWEST, Scan, scan
 from model_load_exporter.artifacts.summary import Summary
@@ -30,10 +33,11 @@ def judge(scans: Iterable[Scan], *, strict: bool) -> str | None:
 
     Safety first: a pickle that breaks off has run what stands before.
     """
-    found = dict[Global, None]()
+    found, called = dict[Global, None](), dict[Global, None]()
     broken, reason = None, "file_corrupted"
     for pickle in scans:
         found |= pickle.globals
+        called |= pickle.called
         if pickle.protocol > NEWEST:
             reason = "version_incompatible"
         if pickle.computed:
@@ -48,6 +52,12 @@ def judge(scans: Iterable[Scan], *, strict: bool) -> str | None:
         raise Damaged(
             f"holds a pickle that imports {_listed(unknown)}, which weights do not need: "
             "torch.load(weights_only=True) refuses it, and another load may run its author's code",
+            "unsafe_pickle",
+        )
+    if odd := [name for name in called if is_odd(name)]:
+        raise Damaged(
+            f"holds a pickle that calls {_listed(odd)}, which rebuilds no object as far as is known: "
+            "look at it before you load it",
             "unsafe_pickle",
         )
     if broken:
@@ -76,11 +86,44 @@ def looks_like_pickle(head: bytes) -> bool:
 
 
 def read(path: Path) -> Summary:
-    """One or more pickles in a row. Raises ArtifactError, OSError."""
+    """One or more pickles in a row, also compressed ones. Raises ArtifactError, OSError."""
+    return summary_of(path, "pickle")
+
+
+def summary_of(path: Path, name: str) -> Summary:
+    """What a file of pickles says, under a format's name. Raises as read does."""
     with opened(path) as region:
-        scans = list(in_a_row(region.at, region.size))
-        judge(scans, strict=False)
-        return Summary("pickle", region.size, region.size, metadata=imports(scans))
+        if region.at(0, min(8, region.size)).startswith(compressed.LZ4):
+            metadata = {"note": "compressed with lz4: not looked into"}
+        elif stream := compressed.stream_of(region, compressed.FIRST):
+            metadata = imports(_unpacked(stream, whole=False))
+        else:
+            scans = list(in_a_row(region.at, region.size))
+            judge(scans, strict=False)
+            metadata = imports(scans)
+        return Summary(name, region.size, region.size, metadata=metadata)
+
+
+def deep(path: Path, advance: Advance) -> None:
+    """A compressed file to its end, where its checksum is. Raises as read does."""
+    with opened(path) as region:
+        limit = max(compressed.MOST, compressed.EXPANSION * region.size)
+        if stream := compressed.stream_of(region, limit, advance):
+            _unpacked(stream, whole=True)
+
+
+def _unpacked(stream: compressed.Unpacked, *, whole: bool) -> list[Scan]:
+    """The pickles in a stream, judged. whole: read to its end, and refused where that is too far."""
+    scans = list(in_a_row(stream.read, 2**62))
+    if whole:
+        stream.finish()
+    if stream.cut:
+        for found in scans:
+            found.broken = None
+    judge(scans, strict=False)
+    if stream.cut and whole:
+        raise Damaged("unpacks to far more than its size: a compression bomb")
+    return scans
 
 
 def imports(scans: Iterable[Scan]) -> dict[str, str]:
@@ -103,4 +146,5 @@ def in_a_row(read: Read, size: int) -> Iterator[Scan]:
             return
 
 
-FORMAT = Format("pickle", (".pkl", ".pickle"), read)
+_PACKED = tuple(f"{name}{packed}" for name in (".pkl", ".pickle") for packed in (".gz", ".bz2", ".xz", ".z"))
+FORMAT = Format("pickle", (".pkl", ".pickle", *_PACKED), read, deep=deep)

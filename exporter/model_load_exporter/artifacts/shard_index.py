@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from model_load_exporter.artifacts import safetensors
-from model_load_exporter.artifacts.bounded import Damaged, json_object, name_of, opened
+from model_load_exporter.artifacts.bounded import Damaged, Region, json_object, name_of, opened
 from model_load_exporter.artifacts.format import Format
 from model_load_exporter.artifacts.summary import ArtifactError, Summary
 
@@ -20,17 +20,28 @@ def read(path: Path) -> Summary:
     Raises ArtifactError (shard_missing, file_corrupted), or OSError where the index cannot be read.
     """
     with opened(path) as region:
-        if region.size > MAX_INDEX:
-            raise Damaged(f"has {region.size} bytes; {MAX_INDEX} is the limit for an index")
-        promised = _by_shard(json_object(region.at(0, region.size), "content"))
-        present = [name for name in promised if (path.parent / name).exists()]
-        if lost := sorted(promised.keys() - set(present)):
-            raise Damaged(f"names {len(lost)} of {len(promised)} shards that are missing, {name_of(lost[0])} first",
-                          "shard_missing")  # fmt: skip
-        for name in present:
+        promised = _promised(path, region)
+        for name in promised:
             if name.endswith(".safetensors"):
                 _hold(path.parent / name, promised[name])
         return Summary("shard-index", region.size, 0, metadata={"note": f"{len(promised)} shards"})
+
+
+def present(path: Path) -> None:
+    """Every shard that the index names is there; no shard is opened. Raises as read does."""
+    with opened(path) as region:
+        _promised(path, region)
+
+
+def _promised(path: Path, region: Region) -> dict[str, set[str]]:
+    """The tensors of each shard, all of which are there. Raises Damaged."""
+    if region.size > MAX_INDEX:
+        raise Damaged(f"has {region.size} bytes; {MAX_INDEX} is the limit for an index")
+    promised = _by_shard(json_object(region.at(0, region.size), "content"))
+    if lost := sorted(name for name in promised if not (path.parent / name).exists()):
+        raise Damaged(f"names {len(lost)} of {len(promised)} shards that are missing, {name_of(lost[0])} first",
+                      "shard_missing")  # fmt: skip
+    return promised
 
 
 def _by_shard(document: dict[str, Any]) -> dict[str, set[str]]:
@@ -61,4 +72,4 @@ def _hold(shard: Path, wanted: set[str]) -> None:
         )
 
 
-FORMAT = Format("shard-index", (".index.json",), read)
+FORMAT = Format("shard-index", (".index.json",), read, present=present)

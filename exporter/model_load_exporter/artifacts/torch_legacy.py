@@ -2,13 +2,14 @@
 
     magic number | protocol 1001 | system | the object | keys of its storages | per key: u64 count, then the items
 
-Its length follows from that: a file cut anywhere is seen. It has no checksums.
+Its length follows from that: a file cut anywhere is seen. It has no checksums, but each count is written twice, so that
+a file whose end was never written is seen as well.
 """
 
 import struct
 from collections.abc import Iterator
 
-from model_load_exporter.artifacts.bounded import Damaged, Region
+from model_load_exporter.artifacts.bounded import Damaged, Region, name_of
 from model_load_exporter.artifacts.pickle_globals import ITEM_BYTES, STORAGE_DTYPES
 from model_load_exporter.artifacts.pickle_scan import Scan, scan
 from model_load_exporter.artifacts.pickles import judge, looks_like_pickle
@@ -68,7 +69,20 @@ def _sizes(region: Region, main: Scan, begin: int) -> dict[str, int]:
     if end != region.size:
         verb = "is truncated" if end > region.size else "has bytes behind its last storage"
         raise Damaged(f"{verb}: it has {region.size} bytes, and its storages end at {end}")
+    _compare_counts(region, main, begin)
     return sizes
+
+
+def _compare_counts(region: Region, main: Scan, begin: int) -> None:
+    """The counts before the storages, which torch wrote sorted by their keys. Raises Damaged, as torch.load does."""
+    at = begin
+    for key, storage in sorted(main.storages.items()):
+        (count,) = region.unpack(_COUNT, at)
+        if count != storage.count:
+            raise Damaged(
+                f"is damaged: storage {name_of(key)} has {storage.count} items by its pickle, and {count} at byte {at}"
+            )
+        at += _COUNT.size + storage.count * ITEM_BYTES[STORAGE_DTYPES.get(storage.kind, "uint8")]
 
 
 def _tar(region: Region, strict: bool) -> Summary:

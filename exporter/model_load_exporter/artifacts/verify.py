@@ -59,6 +59,8 @@ def verify(
     reports = run.all(threads or len(os.sched_getaffinity(0)))
     if listed is not None and manifest is not None:
         reports = _compared(reports, listed, manifest)
+    else:
+        reports = [_not_compared(report) if report.path.name == manifests.NAME else report for report in reports]
     return Report(tuple(sorted(reports, key=lambda report: report.path)), tuple(made.models))
 
 
@@ -172,6 +174,12 @@ def _listed(made: Plan, manifest: Path) -> list[Listed]:
     below = [entry for entry in listed if any(entry.path.is_relative_to(root) for root in roots)]
     made.files.update({entry.path: True for entry in below if str(entry.path) not in known})
     return below
+
+
+def _not_compared(report: FileReport) -> FileReport:
+    """Nobody should take a manifest that lies there for one that was checked."""
+    note = "not compared: --manifest does that"
+    return replace(report, format="manifest", metadata={**report.metadata, "note": note}) if report.ok else report
 
 
 def _compared(reports: list[FileReport], listed: list[Listed], manifest: Path) -> list[FileReport]:
