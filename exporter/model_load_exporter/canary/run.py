@@ -41,6 +41,7 @@ async def run_canary(
     weights_share: float = 1.0,
     baseline: Baseline | None = None,
     look: Look = look_here,
+    culprit: bool = True,
     procfs: str = "/proc",
     sysfs: str = "/sys",
 ) -> CanaryResult:
@@ -50,7 +51,8 @@ async def run_canary(
     now (default: what host and cgroup have left). stages: only these. options: what to do otherwise than a service does
     by default, of child.OPTIONS; weights_share: what then remains of the weights' predicted size. fingerprint: tell a
     checksum of the weights. baseline: the output that earlier runs recorded. look: how to look at files, where that may
-    hang: Looker.ask. A cancelled run leaves no process behind.
+    hang: Looker.ask. culprit: scan a pickle that was refused for what it imports; that may take seconds, so it is for a
+    person who waits, and the daemon has its verification. A cancelled run leaves no process behind.
     Runs of several models at once are safe, but one at a time is kinder to the host: that is the schedule's work.
     """
     canary = model.canary or Canary()
@@ -107,8 +109,7 @@ async def run_canary(
         message = f"canary.python {python} cannot be run: {error.strerror}"
         return replace(blank, reason="dependency_missing", message=message, notes=box.notes)
     verdict = await asyncio.to_thread(judge, ending, box, canary.timeout, found)
-    if look is look_here:
-        # A scan of pickles may take seconds: only where a person waits, who can interrupt it. The daemon has `verify`.
+    if culprit:
         verdict = await asyncio.to_thread(with_culprit, verdict, found)
     result = _result(blank, ending, box, verdict, canary)
     return _held_to_expectation(model, result, baseline) if result.outcome == "loaded" and not stages else result

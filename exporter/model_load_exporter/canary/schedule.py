@@ -120,6 +120,7 @@ class Schedule:
                     attempt_id=attempt_id,
                     baseline=self._standings.baseline(model.name),
                     look=self._look,
+                    culprit=False,
                     procfs=self._procfs,
                     sysfs=self._sysfs,
                 )
